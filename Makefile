@@ -1,0 +1,32 @@
+# `make quickstart` runs the default experiment, `make test` every test; both make .venv first.
+PYTHON ?= python3.11
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: quickstart test tiny lint publish
+
+quickstart: .venv/installed
+	snakemake
+	@python -m steps.report show --results results/quickstart
+
+test: .venv/installed
+	python -m pytest
+
+tiny: .venv/installed
+	snakemake --config experiment=tiny
+
+lint: .venv/installed
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+# Copies the quickstart's tables and figures to where the README shows them.
+publish: .venv/installed
+	mkdir -p results/published/quickstart
+	cp -r results/quickstart/tables results/quickstart/figures results/published/quickstart/
+
+.venv/installed: requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed")'
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	python -m pip install --quiet --requirement requirements.lock
+	touch $@

@@ -1,0 +1,148 @@
+"""Loading backbones, and running them whole or above the frozen lower layers."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging
+
+from steps.config.schema import Experiment, HubBackbone
+from steps.errors import UserError
+from steps.files import sha256
+from steps.packing import ATTENTION, GroupSpan, position_ids
+
+logging.disable_progress_bar()  # ours tell more
+
+# Architectures whose decoder layers take the packed layout unchanged; others may hide state
+# (sliding windows, soft-capping, recurrent layers) that it would silently get wrong.
+SUPPORTED = ("llama", "gemma", "qwen2")
+
+
+def _load(loader, folder: Path, experiment: Experiment, **arguments):
+    """Call ``from_pretrained`` on a local folder, with one clear sentence when it fails."""
+    trust = isinstance(experiment.backbone, HubBackbone) and experiment.backbone.trust_remote_code
+    if not (Path(folder) / "config.json").is_file():
+        raise UserError(
+            f"there is no model in {folder} (no config.json); run the download step or set "
+            "`backbone` in the experiment file"
+        )
+    try:
+        return loader(str(folder), trust_remote_code=trust, local_files_only=True, **arguments)
+    except (OSError, ValueError, RuntimeError) as error:
+        sentence = " ".join(str(error).split())
+        raise UserError(f"cannot load the model in {folder}: {sentence[:300]}") from error
+    except Exception as error:
+        # The safetensors and tokenizers libraries raise bare exceptions for damaged files.
+        if type(error).__module__.startswith(("safetensors", "tokenizers")) or isinstance(
+            error, (KeyError, TypeError)
+        ):
+            raise UserError(
+                f"a file of the model in {folder} is damaged ({error}); delete the folder and run "
+                "the download step again"
+            ) from error
+        raise
+
+
+def load_tokenizer(folder: Path, experiment: Experiment) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model folder."""
+    return _load(AutoTokenizer.from_pretrained, folder, experiment)
+
+
+def load_generator(folder: Path, experiment: Experiment) -> PreTrainedModel:
+    """Load the causal language model of a folder for the packed layout, in fp32, for inference."""
+    _check_supported(folder, experiment)
+    model = _load(
+        AutoModelForCausalLM.from_pretrained,
+        folder,
+        experiment,
+        dtype=torch.float32,
+        attn_implementation=ATTENTION,
+        use_safetensors=True,
+    )
+    return model.eval().requires_grad_(False)
+
+
+def load_reward_model(folder: Path, experiment: Experiment) -> PreTrainedModel:
+    """Load a folder as a sequence classifier with one label, in fp32, for the packed layout.
+
+    A folder without reward head (a language model) gets a random one: set the seed before.
+    """
+    _check_supported(folder, experiment)
+    return _load(
+        AutoModelForSequenceClassification.from_pretrained,
+        folder,
+        experiment,
+        num_labels=1,
+        dtype=torch.float32,
+        attn_implementation=ATTENTION,
+        use_safetensors=True,
+    )
+
+
+def _check_supported(folder: Path, experiment: Experiment) -> None:
+    config = _load(AutoConfig.from_pretrained, folder, experiment)
+    if config.model_type not in SUPPORTED:
+        raise UserError(
+            f"the architecture '{config.model_type}' of {folder} is not supported; "
+            f"supported: {', '.join(SUPPORTED)}"
+        )
+    if getattr(config, "use_sliding_window", False):
+        raise UserError(
+            f"{folder} uses sliding-window attention, which the packed layout does not compute; "
+            "set use_sliding_window to false in its config.json if its window exceeds your texts"
+        )
+
+
+def frozen_layers(model: PreTrainedModel, trained_layers: int) -> int:
+    """Return how many lower layers stay frozen when the upper ``trained_layers`` are trained."""
+    layers = model.config.num_hidden_layers
+    if not 1 <= trained_layers <= layers:
+        raise UserError(
+            f"training.trained_layers is {trained_layers}, but the backbone has {layers} layers"
+        )
+    return layers - trained_layers
+
+
+def run_upper_layers(
+    model: PreTrainedModel, hidden: Tensor, groups: list[GroupSpan], first: int
+) -> Tensor:
+    """Return the final normed hidden states, [1, T, D], from those that enter layer ``first``.
+
+    Args:
+        hidden: [1, T, D], input of decoder layer ``first`` in the packed layout.
+    """
+    decoder = model.base_model
+    positions = position_ids(groups)
+    rotary = decoder.rotary_emb(hidden, positions)
+    for layer in decoder.layers[first:]:
+        hidden = layer(
+            hidden,
+            attention_mask=None,
+            position_ids=positions,
+            position_embeddings=rotary,
+            groups=groups,
+        )
+    return decoder.norm(hidden)
+
+
+def upper_parameters(model: PreTrainedModel, first: int) -> list[nn.Parameter]:
+    """Return what is trained above the frozen layers: layers from ``first``, final norm, head."""
+    decoder = model.base_model
+    modules = [*decoder.layers[first:], decoder.norm, model.score]
+    return [p for module in modules for p in module.parameters()]
+
+
+def weights_hash(folder: Path) -> str:
+    """Return a hash of the weights and the architecture of a model folder."""
+    files = sorted(Path(folder).glob("*.safetensors"))
+    if not files:
+        raise UserError(f"there is no *.safetensors file in {folder}; only safetensors are loaded")
+    return "-".join(sha256(f)[:16] for f in [*files, Path(folder) / "config.json"])

@@ -1,0 +1,1 @@
+"""Stage 4: one pass of the backbone per text, stored for training and scoring alike."""

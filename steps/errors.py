@@ -1,0 +1,37 @@
+"""One kind of error for everything that the user can put right."""
+
+import errno
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Bad input. The message is one sentence that names the file, row or key, and the remedy."""
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """Return a hint such as ``; did you mean 'seeds'?`` for a misspelt ``word``, or the choices."""
+    match = get_close_matches(word, known, n=1, cutoff=0.5)
+    if match:
+        return f"did you mean '{match[0]}'?"
+    return "known: " + ", ".join(sorted(known))
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run a command line; print a `UserError` or a full disk as one sentence and exit with 1.
+
+    Anything else is a fault of the program and keeps its traceback.
+    """
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        sys.exit(
+            f"error: cannot write{where}: {error.strerror}; free space or fix the permissions and "
+            "start again, finished steps are kept"
+        )

@@ -1,0 +1,142 @@
+"""The one data model of the pipeline: the prompt group.
+
+A prompt group is one prompt with K responses, each with what is known of it. A preference pair is
+a group with K = 2, a best-of-N candidate set one with K = N. Groups are stored as parquet, one row
+per group, and checked on write and on read.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from steps.errors import UserError
+from steps.files import atomic_path
+
+RESPONSE = pa.struct(
+    [
+        ("text", pa.string()),
+        ("correct", pa.bool_()),  # the final answer is right; null = not known
+        ("score", pa.float64()),  # a rating; higher is better; null = none
+        ("model", pa.string()),  # who wrote it; null = not known
+        ("hinted", pa.bool_()),  # its author saw a hint
+        ("annotated", pa.bool_()),  # a human looked for its first wrong step
+        # Character range [start, end) of that step; null where none was found or looked for.
+        ("error_start", pa.int32()),
+        ("error_end", pa.int32()),
+    ]
+)
+GROUPS = pa.schema(
+    [
+        ("group_id", pa.string()),
+        ("source", pa.string()),
+        ("category", pa.string()),
+        ("prompt", pa.string()),
+        ("answer", pa.string()),  # the gold answer; null = none
+        ("responses", pa.list_(RESPONSE)),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Response:
+    """One response and what is known of it; the fields are those of `RESPONSE`."""
+
+    text: str
+    correct: bool | None = None
+    score: float | None = None
+    model: str | None = None
+    hinted: bool = False
+    annotated: bool = False
+    error_start: int | None = None
+    error_end: int | None = None
+
+
+@dataclass(frozen=True)
+class PromptGroup:
+    """One prompt with its responses; the fields are those of `GROUPS`."""
+
+    group_id: str
+    source: str
+    category: str
+    prompt: str
+    responses: tuple[Response, ...] = field(default=())
+    answer: str | None = None
+
+
+def check_groups(groups: list[PromptGroup], where: str) -> None:
+    """Raise a `UserError` naming ``where`` and the row for the first group that breaks a rule."""
+    seen: set[str] = set()
+    for row, group in enumerate(groups):
+        place = f"{where}: row {row} (group '{group.group_id}')"
+        if not group.group_id or group.group_id in seen:
+            raise UserError(f"{place}: the group_id is empty or occurs twice; give each its own")
+        seen.add(group.group_id)
+        if not group.prompt or not group.prompt.strip():
+            raise UserError(f"{place}: the prompt is empty; remove the row")
+        if not group.responses:
+            raise UserError(f"{place}: there is no response; remove the row")
+        for index, response in enumerate(group.responses):
+            _check_response(response, f"{place}, response {index}")
+
+
+def _check_response(response: Response, place: str) -> None:
+    if not response.text or not response.text.strip():
+        raise UserError(f"{place}: the text is empty; remove the response")
+    start, end = response.error_start, response.error_end
+    if (start is None) != (end is None):
+        raise UserError(f"{place}: error_start and error_end must both be set or both be null")
+    if start is not None and not 0 <= start < end <= len(response.text):
+        raise UserError(f"{place}: the error span [{start}, {end}) lies outside the text")
+    if response.score is not None and response.score != response.score:
+        raise UserError(f"{place}: the score is not a number; give a rating or null")
+
+
+def write_groups(path: Path, groups: list[PromptGroup]) -> None:
+    """Check and write groups, atomically."""
+    check_groups(groups, str(path))
+    table = pa.Table.from_pylist([asdict(g) for g in groups], schema=GROUPS)
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_groups(path: Path) -> list[PromptGroup]:
+    """Read and check groups.
+
+    Raises:
+        UserError: the file is missing, damaged, has other columns, or a row breaks a rule.
+    """
+    table = read_table(path, GROUPS)
+    groups = []
+    for row in table.to_pylist():
+        responses = tuple(Response(**r) for r in row.pop("responses") or ())
+        groups.append(PromptGroup(responses=responses, **row))
+    check_groups(groups, str(path))
+    return groups
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read a parquet file that must have the columns of ``schema``.
+
+    Raises:
+        UserError: naming the file and the column that is missing or of another type.
+    """
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there; run the step that writes it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"{path} is not a whole parquet file ({error}); delete it and run its step again"
+        ) from None
+    for column in schema:
+        if column.name not in table.column_names:
+            raise UserError(
+                f"{path}: the column '{column.name}' is missing (it has: "
+                f"{', '.join(table.column_names)}); write it again with the step that makes it"
+            )
+    try:
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise UserError(f"{path}: a column has another type than expected: {error}") from None

@@ -1,0 +1,173 @@
+"""Choosing the responses that enter an experiment: length, balance and token budget.
+
+Whatever is left out is counted and reported: a response that is longer than the cut-off is dropped
+whole and never truncated, because the reward is read at its last token.
+"""
+
+import argparse
+import random
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from steps.chat import ChatFormat, ControlTokenError
+from steps.config.schema import Selection
+from steps.errors import UserError
+from steps.files import atomic_path, write_json
+from steps.groups.schema import PromptGroup, Response, read_groups, write_groups
+
+# Annotated responses are few and each is measured by itself, so this set is not balanced.
+UNBALANCED = "first_wrong_step"
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A group with the tokens of its prompt and of each of its responses."""
+
+    group: PromptGroup
+    prompt_tokens: int
+    response_tokens: tuple[int, ...]
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + sum(self.response_tokens)
+
+
+def measure(group: PromptGroup, chat: ChatFormat, max_tokens: int, dropped: Counter) -> Sized:
+    """Keep the responses that can be encoded within ``max_tokens`` (prompt included)."""
+    kept: list[Response] = []
+    sizes: list[int] = []
+    try:
+        prompt_tokens = len(chat.encode_prompt(group.prompt))
+    except ControlTokenError:
+        dropped["responses with a control token"] += len(group.responses)
+        return Sized(replace(group, responses=()), 0, ())
+    for response in group.responses:
+        try:
+            tokens = len(chat.encode_response(group.prompt, response.text).ids)
+        except ControlTokenError:
+            dropped["responses with a control token"] += 1
+            continue
+        if prompt_tokens + tokens > max_tokens:
+            dropped[f"responses over {max_tokens} tokens"] += 1
+            continue
+        kept.append(response)
+        sizes.append(tokens)
+    return Sized(replace(group, responses=tuple(kept)), prompt_tokens, tuple(sizes))
+
+
+def balance(sized: Sized, settings: Selection, dropped: Counter) -> Sized | None:
+    """Keep at most the configured number of right and of wrong responses, drawn by the seed.
+
+    Returns None for a group that cannot give a pair: no right response, or no wrong one. Groups
+    that carry scores instead of correctness are kept whole.
+    """
+    labels = [response.correct for response in sized.group.responses]
+    if all(label is None for label in labels):
+        scores = {r.score for r in sized.group.responses}
+        if len(scores - {None}) < 2:
+            dropped["prompts without two different scores"] += 1
+            return None
+        return sized
+    right = [k for k, label in enumerate(labels) if label is True]
+    wrong = [k for k, label in enumerate(labels) if label is False]
+    if not right or not wrong:
+        dropped[f"prompts without a {'wrong' if right else 'right'} response"] += 1
+        return None
+    # Seeded by the prompt, so that one prompt's draw does not depend on the others.
+    draw = random.Random(f"{settings.seed}/{sized.group.group_id}")
+    chosen = draw.sample(right, min(len(right), settings.right_per_prompt))
+    chosen += draw.sample(wrong, min(len(wrong), settings.wrong_per_prompt))
+    dropped["responses above the number per prompt"] += len(labels) - len(chosen)
+    return _subset(sized, sorted(chosen))
+
+
+def _subset(sized: Sized, kept: list[int]) -> Sized:
+    responses = tuple(sized.group.responses[k] for k in kept)
+    tokens = tuple(sized.response_tokens[k] for k in kept)
+    return Sized(replace(sized.group, responses=responses), sized.prompt_tokens, tokens)
+
+
+def fit_budget(groups: list[Sized], budget: int | None, seed: int, dropped: Counter) -> list[Sized]:
+    """Draw groups until the next one would exceed ``budget`` tokens; keep the given order."""
+    if budget is None:
+        return groups
+    order = list(range(len(groups)))
+    random.Random(f"{seed}/budget").shuffle(order)
+    kept, used = set(), 0
+    for place in order:
+        if used + groups[place].tokens > budget:
+            break
+        used += groups[place].tokens
+        kept.add(place)
+    dropped["prompts over the token budget"] += len(groups) - len(kept)
+    return [group for place, group in enumerate(groups) if place in kept]
+
+
+def select_set(
+    name: str, groups: list[PromptGroup], chat: ChatFormat, settings: Selection
+) -> tuple[list[PromptGroup], dict]:
+    """Select one set; return its groups and the counts of what was kept and dropped."""
+    dropped: Counter = Counter()
+    sized = [measure(group, chat, settings.max_tokens, dropped) for group in groups]
+    dropped["prompts without a response left"] = sum(not s.group.responses for s in sized)
+    sized = [s for s in sized if s.group.responses]
+    if name != UNBALANCED:
+        sized = [s for s in (balance(s, settings, dropped) for s in sized) if s]
+    sized = fit_budget(sized, settings.token_budget.get(name), settings.seed, dropped)
+    if not sized:
+        reasons = ", ".join(f"{count} {what}" for what, count in dropped.items() if count)
+        raise UserError(
+            f"the set '{name}' is empty after selection ({reasons}); raise selection.max_tokens or "
+            f"selection.token_budget.{name}, or give data that has right and wrong responses"
+        )
+    counts = {
+        "prompts": len(sized),
+        "responses": sum(len(s.group.responses) for s in sized),
+        "tokens": sum(s.tokens for s in sized),
+        "dropped": {what: count for what, count in sorted(dropped.items()) if count},
+    }
+    return [s.group for s in sized], counts
+
+
+def summary(counts: dict[str, dict]) -> list[str]:
+    """Return one sentence per set for people."""
+    lines = []
+    for name, facts in counts.items():
+        dropped = "; ".join(f"{count:,} {what}" for what, count in facts["dropped"].items())
+        lines.append(
+            f"{name}: {facts['prompts']:,} prompts, {facts['responses']:,} responses, "
+            f"{facts['tokens']:,} tokens" + (f" (left out: {dropped})" if dropped else "")
+        )
+    return lines
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of ``python -m steps.groups select``."""
+    parser.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
+    parser.add_argument("--prepared", type=Path, required=True, help="folder of `prepare`")
+    parser.add_argument("--backbone", type=Path, required=True, help="folder with the tokenizer")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--card", type=Path, help="run card to write (provenance)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Select every set of the experiment and write them with ``selection.json``."""
+    from steps.backbone import load_tokenizer
+    from steps.config import load_experiment
+    from steps.provenance import RunCard
+
+    experiment = load_experiment(arguments.experiment)
+    card = RunCard("select", experiment.selection.model_dump())
+    chat = ChatFormat(load_tokenizer(arguments.backbone, experiment))
+    counts = {}
+    with atomic_path(arguments.output) as temporary:
+        temporary.mkdir()
+        for name in ["train", *experiment.evaluation_sets]:
+            groups = read_groups(arguments.prepared / f"{name}.parquet")
+            selected, counts[name] = select_set(name, groups, chat, experiment.selection)
+            write_groups(temporary / f"{name}.parquet", selected)
+        lines = summary(counts)
+        write_json(temporary / "selection.json", {"sets": counts, "summary": lines})
+    print("\n".join(lines))
+    card.write(arguments.card, [arguments.prepared], [arguments.output])

@@ -1,0 +1,85 @@
+"""Token log-probabilities from hidden states without a [tokens, vocabulary] tensor."""
+
+import torch
+from torch import Tensor
+
+CHUNK = 512  # rows of logits that exist at a time
+
+
+class _TokenLogProbs(torch.autograd.Function):
+    """log softmax(h W^T)[y] by chunks of rows.
+
+    The forward pass also forms d log p / d h = W[y] - softmax(h W^T) W, which is [T, D] and makes
+    the backward pass into the hidden states one product; the gradient of the head, where it is
+    trained, needs the logits a second time.
+    """
+
+    @staticmethod
+    def forward(ctx, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        log_probs = hidden.new_empty(len(targets))
+        slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        for part in torch.arange(len(targets)).split(CHUNK):
+            logits = hidden[part] @ weight.T
+            total = logits.logsumexp(1)
+            log_probs[part] = logits.gather(1, targets[part, None])[:, 0] - total
+            if slopes is not None:
+                probs = logits.sub_(total[:, None]).exp_()
+                slopes[part] = weight[targets[part]] - probs @ weight
+        ctx.save_for_backward(hidden, weight, targets, slopes)
+        return log_probs
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        hidden, weight, targets, slopes = ctx.saved_tensors
+        grad_hidden = slopes * gradient[:, None] if slopes is not None else None
+        grad_weight = None
+        if ctx.needs_input_grad[1]:
+            grad_weight = torch.zeros_like(weight)
+            for part in torch.arange(len(targets)).split(CHUNK):
+                probs = torch.softmax(hidden[part] @ weight.T, 1)
+                scale = gradient[part, None]
+                grad_weight.addmm_((probs * -scale).T, hidden[part])
+                grad_weight.index_add_(0, targets[part], hidden[part] * scale)
+        return grad_hidden, grad_weight, None
+
+
+def token_log_probs(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Return log p(targets[t] | hidden[t]), [T].
+
+    Args:
+        hidden: [T, D], final hidden states that predict the targets.
+        weight: [V, D], LM head.
+        targets: [T], token ids.
+    """
+    return _TokenLogProbs.apply(hidden, weight, targets)
+
+
+def tempered_log_probs(
+    hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float, top_p: float
+) -> tuple[Tensor, Tensor]:
+    """Return log-probabilities of the targets, [T], and entropies in nats, [T].
+
+    Both are of the distribution that is sampled from: logits divided by the temperature, then the
+    nucleus of mass ``top_p`` renormalised; a target outside the nucleus has probability 0. No
+    gradient.
+    """
+    log_probs, entropies = [], []
+    for part in torch.arange(len(targets)).split(CHUNK):
+        logp = torch.log_softmax(hidden[part] @ weight.T / temperature, 1)
+        if top_p < 1:
+            logp = _nucleus(logp, top_p)
+        probs = logp.exp()
+        entropies.append(-(probs * logp.clamp(min=-1e4)).sum(1))
+        log_probs.append(logp.gather(1, targets[part, None])[:, 0])
+    return torch.cat(log_probs), torch.cat(entropies)
+
+
+def _nucleus(logp: Tensor, top_p: float) -> Tensor:
+    """Keep the smallest set of most probable tokens whose mass reaches ``top_p``; renormalise."""
+    ordered, order = logp.sort(1, descending=True, stable=True)
+    probs = ordered.exp()
+    # A token belongs to the nucleus if the mass before it has not reached top_p yet.
+    outside = probs.cumsum(1) - probs >= top_p
+    kept = ordered.masked_fill(outside, float("-inf"))
+    kept = kept - kept.logsumexp(1, keepdim=True)
+    return torch.empty_like(kept).scatter_(1, order, kept)

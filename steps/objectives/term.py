@@ -1,0 +1,40 @@
+"""The interface of a loss term."""
+
+from torch import Tensor
+
+from steps.objectives.batch import PairBatch, PairLengths
+
+
+class Term:
+    """One term of a loss: a sum over a micro-batch, divided by a count over the optimiser step.
+
+    Splitting each mean into sum and count makes the gradient independent of how an optimiser step
+    is cut into micro-batches.
+
+    Attributes:
+        name: column of the training log.
+        needs_generator: the term reads `Side.log_probs`.
+        needs_language_model: the term reads `Side.lm_log_probs` of the chosen responses.
+        needs_first_look: before the first step, the trainer must pass the step's batches through
+            `total` once without gradient and call `end_step`.
+    """
+
+    name: str
+    needs_generator = False
+    needs_language_model = False
+    needs_first_look = False
+
+    def count(self, lengths: PairLengths) -> int:
+        """Return how many items the mean runs over, from the response lengths alone."""
+        raise NotImplementedError
+
+    def total(self, batch: PairBatch) -> Tensor:
+        """Return the differentiable sum over the micro-batch, a scalar."""
+        raise NotImplementedError
+
+    def end_step(self, count: int) -> None:
+        """Update what the term remembers; ``count`` is the count of the whole optimiser step."""
+
+    def state(self) -> dict[str, float]:
+        """Return what the term remembers, for the log and for a checkpoint."""
+        return {}

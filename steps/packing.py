@@ -1,0 +1,100 @@
+"""The packed layout: a flat row of tokens made of whole prompt groups.
+
+A group's prompt stands once; each of its K responses attends to the prompt and to itself only, and
+positions restart after the prompt. So there is neither padding nor a repeated prompt, and every
+linear layer works on one dense [tokens, hidden] matrix. Rewards and probabilities equal those of
+the plain one-response-per-row computation.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface
+
+ATTENTION = "packed_groups"
+
+
+@dataclass(frozen=True)
+class GroupSpan:
+    """Where one group lies in the row: [start, end) of its prompt and of each response."""
+
+    prompt: tuple[int, int]
+    responses: tuple[tuple[int, int], ...]
+
+    @property
+    def tokens(self) -> int:
+        return self.responses[-1][1] - self.prompt[0]
+
+    def shifted(self, by: int) -> "GroupSpan":
+        """Return the span moved by ``by`` tokens."""
+        start, end = self.prompt
+        moved = tuple((s + by, e + by) for s, e in self.responses)
+        return GroupSpan((start + by, end + by), moved)
+
+
+def span_of(prompt_tokens: int, response_tokens: list[int], start: int = 0) -> GroupSpan:
+    """Return the span of a group that begins at ``start``."""
+    at = start + prompt_tokens
+    responses = []
+    for tokens in response_tokens:
+        responses.append((at, at + tokens))
+        at += tokens
+    return GroupSpan((start, start + prompt_tokens), tuple(responses))
+
+
+def position_ids(groups: list[GroupSpan]) -> Tensor:
+    """Return [1, T] positions: each response continues after its prompt."""
+    parts = []
+    for group in groups:
+        prompt = group.prompt[1] - group.prompt[0]
+        parts.append(torch.arange(prompt))
+        parts += [torch.arange(prompt, prompt + end - start) for start, end in group.responses]
+    return torch.cat(parts)[None]
+
+
+def predictors(group: GroupSpan, response: int) -> Tensor:
+    """Return the positions whose next-token distributions predict the response's tokens, [L].
+
+    The first token is predicted by the prompt's last one, each other by the token before it.
+    """
+    start, end = group.responses[response]
+    return torch.cat([torch.tensor([group.prompt[1] - 1]), torch.arange(start, end - 1)])
+
+
+def _packed_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    groups: list[GroupSpan] | None = None,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """Attention within [prompt, response] of each response; tensors are [1, heads, T, head_dim].
+
+    The prompt is attended again for each response, which costs little while prompts are short,
+    and keeps every call a plain causal one.
+    """
+    outputs = []
+    for group in groups:
+        start, end = group.prompt
+        for number, (first, last) in enumerate(group.responses):
+            parts = (
+                torch.cat([x[:, :, start:end], x[:, :, first:last]], 2)
+                for x in (query, key, value)
+            )
+            attended = F.scaled_dot_product_attention(
+                *parts, is_causal=True, scale=scaling, dropout_p=dropout, enable_gqa=True
+            )
+            outputs.append(attended if number == 0 else attended[:, :, end - start :])
+    return torch.cat(outputs, 2).transpose(1, 2), None
+
+
+AttentionInterface.register(ATTENTION, _packed_attention)
+# No mask tensor: the spans say who attends to whom.
+AttentionMaskInterface.register(ATTENTION, lambda *_, **__: None)

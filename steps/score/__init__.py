@@ -1,0 +1,1 @@
+"""Stage 6: the reward of every token of every evaluation response."""

@@ -1,0 +1,60 @@
+"""``python -m steps.score``: rewards of all tokens of cached groups, for one or several sets."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from steps.backbone import load_reward_model
+from steps.cache.store import Cache
+from steps.config import load_experiment
+from steps.errors import UserError, run_command
+from steps.files import read_json
+from steps.groups.schema import read_groups
+from steps.provenance import RunCard
+from steps.score.cached import score_groups
+from steps.score.schema import write_scores
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m steps.score", description=__doc__)
+    parser.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
+    parser.add_argument("--model", type=Path, required=True, help="folder of a trained model")
+    parser.add_argument(
+        "--groups", type=Path, required=True, help="folder with the groups of each set"
+    )
+    parser.add_argument(
+        "--cache", type=Path, required=True, help="folder with the cache of each set"
+    )
+    parser.add_argument("--sets", nargs="+", required=True, help="names of the sets to score")
+    parser.add_argument("--output", type=Path, required=True, help="folder for <set>.parquet")
+    parser.add_argument("--card", type=Path, help="run card to write (provenance)")
+    arguments = parser.parse_args()
+
+    experiment = load_experiment(arguments.experiment)
+    torch.set_num_threads(experiment.threads)
+    facts = read_json(arguments.model / "reward_model.json")
+    card = RunCard("score", {"method": facts["method"]}, facts["seed"])
+    model = load_reward_model(arguments.model, experiment)
+    inputs, outputs = [arguments.model], []
+    for name in arguments.sets:
+        cache = Cache(arguments.cache / name)
+        if cache.meta["digest"] != facts["cache"]:
+            raise UserError(
+                f"{arguments.model} was trained on a cache made in another way than {cache.folder}; "
+                "run the cache and train steps again with one experiment file"
+            )
+        path = arguments.groups / f"{name}.parquet"
+        groups = read_groups(path)
+        cache.check_texts(groups)
+        title = f"score {facts['method']} seed {facts['seed']} {name}"
+        scores = score_groups(model, cache, groups, facts["first_trained_layer"], title)
+        output = arguments.output / f"{name}.parquet"
+        write_scores(output, scores)
+        inputs += [path, cache.folder]
+        outputs.append(output)
+    card.write(arguments.card, inputs, outputs)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,100 @@
+"""Saving a reward model as a standard sequence-classification folder.
+
+The frozen lower layers are the same in every model of an experiment. They are written once and
+each model folder holds a hard link to that file as its first shard, so nine models cost one
+backbone plus nine times the trained layers. `AutoModelForSequenceClassification.from_pretrained`
+reads the folder like any other sharded model.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from safetensors.torch import save_file
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from steps.chat import ChatFormat
+from steps.errors import UserError
+from steps.files import atomic_path, write_json
+
+FROZEN, TRAINED = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+
+
+def frozen_names(model: PreTrainedModel, first_layer: int) -> set[str]:
+    """Return the names of the weights below ``first_layer``."""
+    prefix = model.base_model_prefix
+    below = tuple(f"{prefix}.layers.{i}." for i in range(first_layer))
+    return {
+        name
+        for name in model.state_dict()
+        if name.startswith(below) or name.startswith(f"{prefix}.embed_tokens.")
+    }
+
+
+def write_frozen(model: PreTrainedModel, first_layer: int, output: Path) -> None:
+    """Write the weights below ``first_layer``, atomically."""
+    names = frozen_names(model, first_layer)
+    tensors = {k: v.contiguous() for k, v in model.state_dict().items() if k in names}
+    with atomic_path(output) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+
+
+def save_reward_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    first_layer: int,
+    frozen: Path,
+    output: Path,
+    facts: dict,
+) -> None:
+    """Write the model folder ``output``, atomically.
+
+    Args:
+        frozen: file of `write_frozen`, hard-linked (copied across file systems) as first shard.
+        facts: what the scoring step checks, written as ``reward_model.json``.
+    """
+    names = frozen_names(model, first_layer)
+    state = model.state_dict()
+    trained = {k: v.contiguous() for k, v in state.items() if k not in names}
+    pad = padding_token(tokenizer)
+    tokenizer.pad_token = pad
+    config = model.config
+    config.pad_token_id = tokenizer.convert_tokens_to_ids(pad)
+    config.architectures = [type(model).__name__]
+    with atomic_path(output) as temporary:
+        temporary.mkdir()
+        save_file(trained, temporary / TRAINED, metadata={"format": "pt"})
+        _link(frozen, temporary / FROZEN)
+        size = sum(v.numel() * v.element_size() for v in state.values())
+        weight_map = {k: FROZEN if k in names else TRAINED for k in state}
+        index = {"metadata": {"total_size": size}, "weight_map": weight_map}
+        write_json(temporary / "model.safetensors.index.json", index)
+        config.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        write_json(temporary / "reward_model.json", facts)
+
+
+def padding_token(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return a padding token that is not the end-of-turn token.
+
+    The standard head pools at the last token that is not padding. With a tokenizer whose padding
+    token ends the turn, that would be the last token of the text instead.
+    """
+    end = ChatFormat(tokenizer).end_of_turn
+    taken = {end, tokenizer.eos_token_id, tokenizer.bos_token_id}
+    candidates = [tokenizer.pad_token, tokenizer.unk_token]
+    candidates += [t.content for t in tokenizer.added_tokens_decoder.values() if t.special]
+    for token in candidates:
+        if token is not None and tokenizer.convert_tokens_to_ids(token) not in taken:
+            return token
+    raise UserError(
+        f"the tokenizer of {tokenizer.name_or_path} has no special token left for padding; "
+        "add one to its tokenizer files"
+    )
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,25 @@
+# Stage 4: generator probabilities and hidden states. Unfinished work lies outside the declared
+# output, which Snakemake deletes when a job is killed; the next run continues from there.
+rule cache:
+    input:
+        groups=f"{RESULTS}/groups/{{set}}.parquet",
+        backbone=BACKBONE,
+    output:
+        directory(f"{RESULTS}/cache/{{set}}"),
+    params:
+        settings=settings("cache", "generator", "threads"),
+        layers=EXPERIMENT.training.trained_layers,
+        experiment=FILE,
+        work=f"{RESULTS}/work/cache-{{set}}",
+        card=f"{RESULTS}/cards/cache-{{set}}.json",
+    log:
+        f"{RESULTS}/logs/cache-{{set}}.log",
+    threads: EXPERIMENT.threads
+    # Nine trainings wait for this one, so it goes first.
+    priority: 10
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m steps.cache build --experiment {params.experiment}"
+        " --backbone {input.backbone} --groups {input.groups} --output {output}"
+        " --work {params.work} --card {params.card} 2>&1 | tee {log}"

@@ -1,0 +1,44 @@
+# Stage 5: reward models, one job per method and seed, on the frozen layers' cached output.
+rule frozen_layers:
+    input:
+        BACKBONE,
+    output:
+        f"{RESULTS}/models/frozen.safetensors",
+    params:
+        layers=EXPERIMENT.training.trained_layers,
+        experiment=FILE,
+        card=f"{RESULTS}/cards/frozen.json",
+    log:
+        f"{RESULTS}/logs/frozen.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m steps.train frozen --experiment {params.experiment} --backbone {input}"
+        " --output {output} --card {params.card} 2>&1 | tee {log}"
+
+
+rule train:
+    input:
+        backbone=BACKBONE,
+        groups=f"{RESULTS}/groups/train.parquet",
+        pairs=f"{RESULTS}/pairs/train.parquet",
+        cache=f"{RESULTS}/cache/train",
+        frozen=rules.frozen_layers.output,
+    output:
+        model=directory(f"{RESULTS}/models/{{method}}/seed{{seed}}"),
+        log=f"{RESULTS}/training/{{method}}/seed{{seed}}.csv",
+    params:
+        settings=settings("training", "consistency", "threads"),
+        experiment=FILE,
+        card=f"{RESULTS}/cards/train-{{method}}-seed{{seed}}.json",
+    log:
+        f"{RESULTS}/logs/train-{{method}}-seed{{seed}}.log",
+    threads: EXPERIMENT.threads
+    priority: 5
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m steps.train model --experiment {params.experiment} --backbone {input.backbone}"
+        " --method {wildcards.method} --seed {wildcards.seed} --groups {input.groups}"
+        " --pairs {input.pairs} --cache {input.cache} --frozen {input.frozen}"
+        " --output {output.model} --log {output.log} --card {params.card} 2>&1 | tee {log}"
