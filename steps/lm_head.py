@@ -76,7 +76,7 @@ def tempered_log_probs(
 
 def _nucleus(logp: Tensor, top_p: float) -> Tensor:
     """Keep the smallest set of most probable tokens whose mass reaches ``top_p``; renormalise."""
-    ordered, order = logp.sort(1, descending=True, stable=True)
+    ordered, order = logp.sort(dim=1, descending=True, stable=True)
     probs = ordered.exp()
     # A token belongs to the nucleus if the mass before it has not reached top_p yet.
     outside = probs.cumsum(1) - probs >= top_p

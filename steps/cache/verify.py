@@ -1,5 +1,7 @@
 """Recomputing a sample of a cache, live, and comparing."""
 
+from dataclasses import asdict
+
 import numpy as np
 from transformers import PreTrainedModel
 
@@ -20,8 +22,15 @@ def verify_cache(
         Per file the largest deviation |cached - live| / max(1, |live|).
 
     Raises:
-        UserError: a deviation exceeds 1e-5, or a file was damaged.
+        UserError: the cache was made with another key, a deviation exceeds 1e-5, or a file was
+            damaged.
     """
+    for part, wanted in asdict(key).items():
+        if cache.meta["key"].get(part) != wanted:
+            raise UserError(
+                f"{cache.folder} was made with another {part} ({cache.meta['key'].get(part)} instead "
+                f"of {wanted}); delete it and run the cache step again"
+            )
     cache.check_hashes()
     worst: dict[str, float] = {}
     places = np.linspace(0, len(groups) - 1, min(sample, len(groups))).round().astype(int)

@@ -14,9 +14,10 @@ _VERB = re.compile(
     re.IGNORECASE,
 )
 _FILLER = re.compile(
-    r"^(?:(?:always|only|also|exactly|equal to|congruent to|given by|divisible by the value|simply|"
+    r"^(?:(?:always|only|also|exactly|equal to|congruent to|given by|simply|"
     r"just|precisely|either|both|all|approximately|about|therefore|thus|the number|a total of|"
-    r"the (?:0 |constant )?(?:polynomial|function)|in|within|the (?:closed )?interval|\w (?:∈|\\in)|"
+    r"the (?:0 |constant )?(?:polynomial|function)|in|within|the (?:closed )?interval|"
+    r"\w (?:∈|\\in)|"
     r"the set|the pairs?|the values?|the product)\b[,:]?\s*)+",
     re.IGNORECASE,
 )
@@ -25,7 +26,7 @@ _TAIL = re.compile(
     r"\s*,?\s*(?<![\\\w])(?:which|where|when|whenever|because|since|as|achieved|attained|"
     r"occurring|obtained|given|if|for|with|and (?:it|this|is|occurs|they|the)|that|but|so|in|on|at|"
     r"meaning|while|such|using|by|under|i\.e\.|regardless|independent|has|have)"
-    r"(?![\w(])(?:.|$)*"
+    r"(?![\w(]).*"
 )
 # reasons and circumstances, which may contain values of their own
 _REMARK = re.compile(
@@ -42,7 +43,25 @@ _COUNT_OPENING = re.compile(
     r"(?:(?:at least|at most|only|exactly|a total of|always|the)\b\s*)*",
     re.IGNORECASE,
 )
-_NOT_A_UNIT = set("and or times to less more over plus minus divided if when odd even mod".split())
+_NOT_A_UNIT = set(
+    [
+        "and",
+        "or",
+        "times",
+        "to",
+        "less",
+        "more",
+        "over",
+        "plus",
+        "minus",
+        "divided",
+        "if",
+        "when",
+        "odd",
+        "even",
+        "mod",
+    ]
+)
 
 _COUNT_INSIDE = re.compile(r"\bthere (?:is|are|exists?)\s+(?:(?:only|exactly|a total of)\s+)*")
 # `at most one` inside a sentence is the answer only to the question `at most how many`

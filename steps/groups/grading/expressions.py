@@ -18,7 +18,33 @@ from steps.groups.grading.normalise import closing
 logging.getLogger("math_verify.parser").setLevel(logging.ERROR)
 
 _FUNCTIONS = ("sqrt", "floor", "sum", "binom", "sin", "cos", "tan", "log", "ln", "frac", "pi")
-_WORDS = set("an as at be by if in is it no of on or so to the and all any are for not odd".split())
+_WORDS = set(
+    [
+        "an",
+        "as",
+        "at",
+        "be",
+        "by",
+        "if",
+        "in",
+        "is",
+        "it",
+        "no",
+        "of",
+        "on",
+        "or",
+        "so",
+        "to",
+        "the",
+        "and",
+        "all",
+        "any",
+        "are",
+        "for",
+        "not",
+        "odd",
+    ]
+)
 _MAX_CHARACTERS, _MAX_POWER, _MAX_FACTORIAL = 200, 5000, 3000
 _MAX_DIGITS = 4_000_000  # of a power of powers; evaluates in well under a second
 # the columns are the values of the symbols in alphabetical order; both parities and both orders

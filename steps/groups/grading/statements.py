@@ -7,8 +7,8 @@ from steps.groups.grading.normalise import number_words
 _HEDGE = re.compile(
     r"\b(?:may|might|likely|unlikely|probably|unclear|unknown|not clear|undetermined|unable|"
     r"assum\w+|(?:cannot|not|difficult to|need to) (?:be )?(?:determined?|found|find|conclude)|"
-    r"insufficient|not enough|further|more information|not sufficient|depends?|necessarily|requires?|"
-    r"can be (?:determined|found|calculated|computed|approximated))\b",
+    r"insufficient|not enough|further|more information|not sufficient|depends?|necessarily|"
+    r"requires?|can be (?:determined|found|calculated|computed|approximated))\b",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(
@@ -44,7 +44,7 @@ _DENIAL = re.compile(
 _ALL_GOLD = re.compile(r"\(i\.e\.,? all(?: of them| values| numbers)?\)")
 _ALL = re.compile(
     r"(?:^|\b(?:for|by|that) )(?:all|every|each|any)\b (?:of )?(?:the )?(?:\d+ )?"
-    r"(?:possible |positive )*(?:values?|integers?|numbers?|natural|n\b|k\b|m\b|\w\b|elements?|of them)",
+    r"(?:possible |positive )*(?:values?|integers?|numbers?|natural|\w\b|elements?|of them)",
     re.IGNORECASE,
 )
 _INFINITE = re.compile(r"\binfinite(?:ly many| number| set)?\b", re.IGNORECASE)

@@ -117,8 +117,13 @@ def read_solutions(text: str) -> tuple[Solution, ...] | None:
     return tuple(solutions)
 
 
+def _same_part(gold: str, claim: str) -> bool | None:
+    return gold == claim if gold in _BRACKETS else same_value(gold, claim)
+
+
 def _same_solution(gold: Solution, claim: Solution) -> bool | None:
-    verdicts = [same_value(a, b) for a, b in zip(gold, claim, strict=True)]
+    """Whether two solutions agree in every coordinate."""
+    verdicts = [_same_part(a, b) for a, b in zip(gold, claim, strict=True)]
     return False if False in verdicts else None if None in verdicts else True
 
 

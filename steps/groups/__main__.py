@@ -1,0 +1,183 @@
+"""``python -m steps.groups prepare|select``: from raw data to the prompt groups that enter."""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from steps.config import Experiment, load_experiment
+from steps.config.schema import ChampData, FileData, ToyData
+from steps.errors import UserError, run_command
+from steps.files import atomic_path, write_json
+from steps.groups import select
+from steps.groups.files import read_file
+from steps.groups.leaks import check_leaks
+from steps.groups.schema import PromptGroup, check_groups, write_groups
+from steps.groups.splits import assign_splits, build_sets, keep_labelled
+from steps.provenance import RunCard
+
+Sets = dict[str, list[PromptGroup]]
+
+
+def champ_sets(settings: ChampData, raw: Path) -> tuple[Sets, dict[str, Any]]:
+    """Make CHAMP's sets from the package's JSON; return them with the counts of what happened."""
+    from steps.groups.champ import champ_groups, champ_problems, load_champ
+    from steps.groups.grading import grade_answer
+    from steps.progress import Progress
+
+    problems = load_champ(raw)
+    progress = Progress("grading CHAMP", len(problems), "problems")
+    groups, conversion = champ_groups(problems, grade_answer, str(raw), progress.advance)
+    splits = assign_splits(champ_problems(problems), settings.test_share, settings.split_seed)
+    sets, left_out = build_sets(groups, splits.split_of, settings.with_hints)
+    return sets, {
+        "conversion": dict(conversion),
+        "near_duplicate_clusters": splits.clusters,
+        "dropped_near_duplicates_of_held_out_problems": splits.dropped,
+        "left_out": dict(left_out),
+    }
+
+
+def toy_sets(settings: ToyData) -> tuple[Sets, dict[str, Any]]:
+    """Generate the toy sets."""
+    from steps.groups.toy import toy_groups
+
+    groups, split_of = toy_groups(settings)
+    sets, left_out = build_sets(groups, split_of, with_hints=False)
+    return sets, {"left_out": dict(left_out)}
+
+
+def file_sets(settings: FileData) -> tuple[Sets, dict[str, Any]]:
+    """Read the user's files. Responses without a label are left out, annotated ones kept."""
+    left_out: Counter = Counter()
+    sets: Sets = {}
+    for name, path in {"train": settings.train, **settings.evaluation}.items():
+        groups = read_file(Path(path))
+        if name != select.UNBALANCED:
+            groups = [keep_labelled(group, left_out) for group in groups]
+        sets[name] = [group for group in groups if group.responses]
+        left_out["prompts without a response left"] += len(groups) - len(sets[name])
+    return sets, {"left_out": dict(left_out)}
+
+
+def make_sets(experiment: Experiment, raw: Path | None) -> tuple[Sets, dict[str, Any]]:
+    """Make the sets of an experiment, 'train' first, and the counts of what was left out.
+
+    Raises:
+        UserError: an input is bad or a set is empty.
+    """
+    match experiment.data:
+        case ChampData() as data:
+            if raw is None:
+                raise UserError("the data is CHAMP: give its JSON file with --raw")
+            sets, facts = champ_sets(data, raw)
+        case ToyData() as data:
+            sets, facts = toy_sets(data)
+        case data:
+            if "train" in data.evaluation:
+                raise UserError(
+                    "data.evaluation: a set cannot be called 'train'; give it another name"
+                )
+            sets, facts = file_sets(data)
+    for name, groups in sets.items():
+        if not groups:
+            raise UserError(
+                f"the set '{name}' has no response whose correctness or score is known; give data "
+                "with labels"
+            )
+        check_groups(groups, name)
+    facts["left_out"] = {reason: n for reason, n in facts["left_out"].items() if n}
+    return sets, facts
+
+
+def describe(groups: list[PromptGroup]) -> dict[str, Any]:
+    """Count what a set holds."""
+    responses = [r for group in groups for r in group.responses]
+    labels = [{r.correct for r in group.responses} for group in groups]
+    return {
+        "prompts": len(groups),
+        "prompts_with_right_and_wrong": sum({True, False} <= known for known in labels),
+        "responses": len(responses),
+        "right": sum(r.correct is True for r in responses),
+        "wrong": sum(r.correct is False for r in responses),
+        "scored": sum(r.score is not None for r in responses),
+        "hinted": sum(r.hinted for r in responses),
+        "with_wrong_step": sum(r.error_start is not None for r in responses),
+        "by_model": dict(Counter(r.model or "unknown" for r in responses)),
+        "by_category": dict(Counter(group.category for group in groups)),
+    }
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Write the folder of one experiment's groups, with ``leaks.json`` and ``preparation.json``."""
+    experiment = load_experiment(arguments.experiment)
+    data = experiment.data
+    card = RunCard("prepare", data.model_dump())
+    sets, facts = make_sets(experiment, arguments.raw)
+    # Only the CHAMP split is ours to keep free of near-duplicates. Toy sums are alike by
+    # construction, and a user's template-made prompts may be: there they are reported.
+    leaks = check_leaks(sets, refuse_near=isinstance(data, ChampData))
+    facts["sets"] = {name: describe(groups) for name, groups in sets.items()}
+    with atomic_path(arguments.output) as folder:
+        folder.mkdir()
+        for name in ["train", *experiment.evaluation_sets]:
+            write_groups(folder / f"{name}.parquet", sets[name])
+        write_json(folder / "leaks.json", leaks)
+        write_json(folder / "preparation.json", facts)
+    _report(facts, leaks, warn=isinstance(data, FileData))
+    inputs = [arguments.experiment]
+    match data:
+        case ChampData():
+            inputs.append(arguments.raw)
+        case FileData(train=train, evaluation=evaluation):
+            inputs += [Path(train), *map(Path, evaluation.values())]
+    card.write(arguments.card, inputs, [arguments.output])
+
+
+def _report(facts: dict[str, Any], leaks: dict[str, Any], warn: bool) -> None:
+    for name, counts in facts["sets"].items():
+        print(
+            f"{name}: {counts['prompts']:,} prompts ({counts['prompts_with_right_and_wrong']:,} "
+            f"with right and wrong responses), {counts['responses']:,} responses"
+        )
+    for reason, count in facts["left_out"].items():
+        print(f"left out: {count:,} {reason}")
+    for entry in leaks["comparisons"]:
+        near = entry["near_duplicate_prompts"]
+        if warn and near["count"]:
+            a, b = near["groups"][0]
+            print(
+                f"warning: {near['count']:,} near-duplicate prompts between {entry['sets'][0]} and "
+                f"{entry['sets'][1]}, for example '{a}' and '{b}'; see leaks.json",
+                file=sys.stderr,
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m steps.groups", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser(
+        "prepare",
+        help="raw data -> labelled prompt groups by split",
+        description="Write train.parquet, one parquet per evaluation set, leaks.json and "
+        "preparation.json. Prompts shared by two sets are an error.",
+    )
+    one.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
+    one.add_argument(
+        "--raw",
+        type=Path,
+        help="CHAMP's v0.json (`python -m steps.download champ`), if data is champ",
+    )
+    one.add_argument("--output", type=Path, required=True, help="folder to write")
+    one.add_argument("--card", type=Path, help="run card to write (provenance)")
+    one.set_defaults(run=prepare)
+    two = commands.add_parser("select", help="prepared groups -> those that fit the experiment")
+    select.add_arguments(two)
+    two.set_defaults(run=select.run)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,193 @@
+"""A user's own data: groups or preference pairs in JSONL (also .gz) or parquet -> prompt groups.
+
+Each row is one of
+- a group {prompt, responses: [{text, correct | score, model, ...}], group_id or id, category,
+  answer}; the responses' further keys are those of `steps.groups.schema`;
+- a pair {prompt, chosen, rejected, id, category or subset, margin, chosen_model, rejected_model}.
+Keys not named here are ignored. Rows are counted from 1.
+"""
+
+import gzip
+import json
+import math
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from steps.errors import UserError
+from steps.groups.schema import PromptGroup, Response
+
+EXTENSIONS = (".jsonl", ".jsonl.gz", ".parquet")
+
+
+def read_file(path: Path) -> list[PromptGroup]:
+    """Read a file of groups or pairs; a pair becomes a group of two scored responses.
+
+    Raises:
+        UserError: naming the file and the row, and what is wrong with it.
+    """
+    path = Path(path)
+    if not path.name.endswith(EXTENSIONS):
+        raise UserError(f"{path}: unknown file type; give one of {', '.join(EXTENSIONS)}")
+    if not path.is_file():
+        raise UserError(f"{path} is not there; correct the path in the experiment file")
+    rows = _parquet_rows(path) if path.name.endswith(".parquet") else _json_rows(path)
+    groups, first_row = [], {}
+    for number, row in rows:
+        group = _Row(row, f"{path}: row {number}").group(f"{path.name}/{number}", path.name)
+        if group.group_id in first_row:
+            raise UserError(
+                f"{path}: row {number}: the id '{group.group_id}' is that of row "
+                f"{first_row[group.group_id]} too; give each row its own"
+            )
+        first_row[group.group_id] = number
+        groups.append(group)
+    if not groups:
+        raise UserError(f"{path} has no row; give a file with groups or pairs")
+    return groups
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    opener = gzip.open if path.name.endswith(".gz") else open
+    number = 0
+    try:
+        with opener(path, "rt", encoding="utf-8") as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.strip():
+                    yield number, json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: row {number} is not JSON ({error}); correct the line") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 after row {number} ({error}); convert it") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(
+            f"{path} is not a whole gzip file (it ends after row {number}: {error}); copy it again"
+        ) from None
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    number = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1024):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise UserError(f"{path} is not a whole parquet file ({error}); copy it again") from None
+
+
+class _Row:
+    """Typed access to one JSON object; every complaint names the file, the row and the key."""
+
+    def __init__(self, values: Any, place: str):
+        if not isinstance(values, dict):
+            raise UserError(f"{place} is not an object with keys and values; write it as one")
+        self.values, self.place = values, place
+
+    def group(self, default_id: str, source: str) -> PromptGroup:
+        """Read the row as a group or a pair."""
+        if "responses" in self.values:
+            responses = self._responses()
+        elif "chosen" in self.values or "rejected" in self.values:
+            responses = self._pair()
+        else:
+            raise UserError(
+                f"{self.place}: neither the key 'responses' (a group) nor 'chosen' and 'rejected' "
+                f"(a pair) is there (it has: {', '.join(self.values)})"
+            )
+        return PromptGroup(
+            group_id=self._identifier() or default_id,
+            source=self._text("source", required=False) or source,
+            category=self._first("category", "subset") or "all",
+            prompt=self._text("prompt"),
+            responses=responses,
+            answer=self._text("answer", required=False),
+        )
+
+    def _responses(self) -> tuple[Response, ...]:
+        given = self.values["responses"]
+        if not isinstance(given, list) or not given:
+            raise UserError(f"{self.place}: 'responses' must be a list with a response or more")
+        return tuple(
+            _Row(values, f"{self.place}, response {k}")._response()
+            for k, values in enumerate(given, start=1)
+        )
+
+    def _response(self) -> Response:
+        text = self._text("text")
+        start, end = self._typed("error_start", int), self._typed("error_end", int)
+        if (start is None) != (end is None):
+            raise UserError(f"{self.place}: give both 'error_start' and 'error_end', or neither")
+        if start is not None and not 0 <= start < end <= len(text):
+            raise UserError(f"{self.place}: the error span [{start}, {end}) lies outside the text")
+        return Response(
+            text=text,
+            correct=self._typed("correct", bool),
+            score=self._number("score"),
+            model=self._text("model", required=False),
+            hinted=bool(self._typed("hinted", bool)),
+            annotated=bool(self._typed("annotated", bool)) or start is not None,
+            error_start=start,
+            error_end=end,
+        )
+
+    def _pair(self) -> tuple[Response, Response]:
+        chosen, rejected = self._text("chosen"), self._text("rejected")
+        if chosen == rejected:
+            raise UserError(f"{self.place}: 'chosen' and 'rejected' are equal; remove the row")
+        margin = self._number("margin")
+        if margin is not None and margin <= 0:
+            raise UserError(
+                f"{self.place}: 'margin' must be above 0 (it is {margin}); swap the two or "
+                "remove the row"
+            )
+        models = [self._text(f"{which}_model", required=False) for which in ("chosen", "rejected")]
+        return (
+            Response(chosen, score=1.0 if margin is None else margin, model=models[0]),
+            Response(rejected, score=0.0, model=models[1]),
+        )
+
+    def _identifier(self) -> str | None:
+        for key in ("group_id", "id"):
+            value = self.values.get(key)
+            if isinstance(value, int) and not isinstance(value, bool):
+                return str(value)
+        return self._first("group_id", "id")
+
+    def _first(self, *keys: str) -> str | None:
+        found = (self._text(key, required=False) for key in keys)
+        return next((value for value in found if value is not None), None)
+
+    def _text(self, key: str, required: bool = True) -> str | None:
+        if required and key not in self.values:
+            raise UserError(f"{self.place}: '{key}' is missing (it has: {', '.join(self.values)})")
+        value = self._typed(key, str)
+        if (required and value is None) or (value is not None and not value.strip()):
+            raise UserError(f"{self.place}: '{key}' is empty; give a text or remove it")
+        return value
+
+    def _number(self, key: str) -> float | None:
+        value = self._typed(key, (int, float))
+        if value is None:
+            return None
+        if not math.isfinite(value):
+            raise UserError(f"{self.place}: '{key}' is {value}; give a finite number or null")
+        return float(value)
+
+    def _typed(self, key: str, kind: type | tuple[type, ...]) -> Any:
+        """Return the value, None where it is null or absent; a wrong type is an error."""
+        value = self.values.get(key)
+        # In Python true and false are integers too.
+        wrong_bool = isinstance(value, bool) and kind is not bool
+        if value is not None and (wrong_bool or not isinstance(value, kind)):
+            names = {str: "text", bool: "true, false or null", int: "a whole number"}
+            expected = names.get(kind, "a number") if isinstance(kind, type) else "a number"
+            raise UserError(
+                f"{self.place}: '{key}' must be {expected}, it is a {type(value).__name__}"
+            )
+        return value

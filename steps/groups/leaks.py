@@ -1,0 +1,102 @@
+"""The leak report: what the training set and the evaluation sets have in common."""
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+from steps.errors import UserError
+from steps.groups.schema import PromptGroup
+from steps.groups.splits import NEAR_DUPLICATE, mask_numbers, normalise, similarity
+
+# Made of problems of the held-out sets on purpose, so it is compared with train only.
+DERIVED_SET = "first_wrong_step"
+# Comparing all pairs takes time in proportion to the product of both sets' characters. Beyond
+# this (about a minute), only prompts that are equal but for their numbers count as near.
+MAX_CHARACTER_PAIRS = 500_000_000
+SHOWN = 20  # pairs of groups that the report lists
+
+
+def check_leaks(sets: dict[str, list[PromptGroup]], refuse_near: bool = True) -> dict[str, Any]:
+    """Compare train with each evaluation set, and the evaluation sets with each other.
+
+    Args:
+        sets: groups by set name, 'train' among them.
+        refuse_near: near-duplicate prompts are an error too, not only reported.
+    Returns:
+        The report, ready for JSON: one entry per two sets.
+    Raises:
+        UserError: two sets share a prompt; the message names the two groups.
+    """
+    report = []
+    for first, second in combinations(sets, 2):
+        if DERIVED_SET in (first, second) and "train" not in (first, second):
+            continue
+        facts = compare_sets(sets[first], sets[second])
+        report.append({"sets": [first, second], **facts})
+        _refuse(facts["equal_prompts"], (first, second), "have the same prompt")
+        if refuse_near:
+            _refuse(facts["near_duplicate_prompts"], (first, second), "have near-duplicate prompts")
+    return {"near_duplicate_threshold": NEAR_DUPLICATE, "comparisons": report}
+
+
+def _refuse(found: dict[str, Any], sets: tuple[str, str], what: str) -> None:
+    if found["count"]:
+        (a, b), others = found["groups"][0], found["count"] - 1
+        more = f" (and {others} more such pairs)" if others else ""
+        raise UserError(
+            f"the groups '{a}' ({sets[0]}) and '{b}' ({sets[1]}) {what}{more}; remove one of the "
+            "two or put both in one set"
+        )
+
+
+def compare_sets(first: list[PromptGroup], second: list[PromptGroup]) -> dict[str, Any]:
+    """Return the equal and near-duplicate prompts and the shared responses of two sets.
+
+    Prompts are equal up to case and white space; near-duplicates are more similar than
+    `NEAR_DUPLICATE` once their numbers are masked. Equal prompts are not near-duplicates too.
+    """
+    equal = _matches(first, second, normalise)
+    known = set(equal)
+    near, best = _near(first, second)
+    texts = {normalise(r.text) for group in first for r in group.responses}
+    others = {normalise(r.text) for group in second for r in group.responses}
+    return {
+        "equal_prompts": _shown(equal),
+        "near_duplicate_prompts": _shown([pair for pair in near if pair not in known]),
+        "shared_responses": len(texts & others),
+        "highest_similarity": best,
+    }
+
+
+def _matches(
+    first: list[PromptGroup], second: list[PromptGroup], key: Callable[[str], str]
+) -> list[tuple[str, str]]:
+    """Return the ids of groups whose prompts have the same ``key``."""
+    ids: dict[str, list[str]] = {}
+    for group in second:
+        ids.setdefault(key(group.prompt), []).append(group.group_id)
+    return [(g.group_id, other) for g in first for other in ids.get(key(g.prompt), ())]
+
+
+def _near(
+    first: list[PromptGroup], second: list[PromptGroup]
+) -> tuple[list[tuple[str, str]], dict[str, Any] | None]:
+    """Return the near-duplicate pairs, and the most similar pair (None if not searched for)."""
+    a = [(g.group_id, mask_numbers(g.prompt)) for g in first]
+    b = [(g.group_id, mask_numbers(g.prompt)) for g in second]
+    if sum(len(text) for _, text in a) * sum(len(text) for _, text in b) > MAX_CHARACTER_PAIRS:
+        return _matches(first, second, mask_numbers), None
+    near, best = [], {"similarity": 0.0, "groups": None}
+    for one, text in a:
+        for other, other_text in b:
+            # Only what beats the best so far, or counts as near, is worth the full comparison.
+            value = similarity(text, other_text, min(best["similarity"], NEAR_DUPLICATE))
+            if value > NEAR_DUPLICATE:
+                near.append((one, other))
+            if value > best["similarity"]:
+                best = {"similarity": value, "groups": [one, other]}
+    return near, best | {"similarity": round(best["similarity"], 4)}
+
+
+def _shown(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    return {"count": len(pairs), "groups": [list(pair) for pair in pairs[:SHOWN]]}

@@ -1,0 +1,135 @@
+"""The cache: equal to a live computation, resumable, and aware of what it was made from."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from steps.backbone import load_generator, load_tokenizer
+from steps.cache import build as build_module
+from steps.cache.build import build_cache, encode_groups, plan_batches
+from steps.cache.key import cache_key
+from steps.cache.store import Cache
+from steps.cache.verify import verify_cache
+from steps.chat import ChatFormat
+from steps.errors import UserError
+from steps.packing import ATTENTION
+
+
+@pytest.fixture(scope="module")
+def parts(backbone: Path, experiment, groups):
+    chat = ChatFormat(load_tokenizer(backbone, experiment))
+    model = load_generator(backbone, experiment)
+    key = cache_key(experiment, backbone, chat, layer=1)
+    return model, encode_groups(groups, chat), key
+
+
+@pytest.fixture
+def cache(parts, tmp_path: Path) -> Cache:
+    model, encoded, key = parts
+    build_cache(model, encoded, key, 150, tmp_path / "work", tmp_path / "cache")
+    return Cache(tmp_path / "cache")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_log_probs_equal_a_plain_forward_pass(cache: Cache, parts) -> None:
+    model, encoded, _ = parts
+    model.set_attn_implementation("eager")
+    try:
+        for group in encoded:
+            cached = cache.groups[group.group.group_id]
+            for number, response in enumerate(group.responses):
+                row = torch.tensor([group.prompt + response.ids])
+                logits = model(input_ids=row, use_cache=False).logits[0]
+                logp = torch.log_softmax(logits, 1)[len(group.prompt) - 1 : -1]
+                live = logp.gather(1, torch.tensor(response.ids)[:, None])[:, 0]
+                start, end = cached.span.responses[number]
+                assert np.allclose(cache.log_probs[start:end], live, atol=1e-5)
+                assert cache.tokens[start:end].tolist() == response.ids
+    finally:
+        model.set_attn_implementation(ATTENTION)
+
+
+def test_verify_accepts_the_cache_and_notices_a_flipped_byte(cache: Cache, parts) -> None:
+    model, encoded, key = parts
+    assert max(verify_cache(cache, model, encoded, key, 3).values()) <= 1e-5
+    path = cache.folder / "log_probs.bin"
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 0xFF
+    path.write_bytes(damaged)
+    with pytest.raises(UserError, match="changed since it was written"):
+        verify_cache(Cache(cache.folder), model, encoded, key, 3)
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 2])
+@pytest.mark.parametrize("torn", [False, True])
+def test_an_interrupted_run_continues_with_the_same_bytes(
+    cache: Cache, parts, tmp_path: Path, monkeypatch, stop_after: int, torn: bool
+) -> None:
+    model, encoded, key = parts
+    assert len(plan_batches(encoded, 150)) == 3
+    computed = []
+
+    def interrupted(*arguments):
+        if len(computed) == stop_after:
+            raise KeyboardInterrupt
+        computed.append(1)
+        return compute(*arguments)
+
+    compute = build_module.compute_batch
+    work, output = tmp_path / "work2", tmp_path / "cache2"
+    monkeypatch.setattr(build_module, "compute_batch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build_cache(model, encoded, key, 150, work, output)
+    assert not output.exists()
+    if torn:  # a kill in the middle of a write
+        for name in ("hidden.bin", "journal.jsonl"):
+            with (work / name).open("ab") as stream:
+                stream.write(b"{torn")
+    monkeypatch.setattr(build_module, "compute_batch", compute)
+    assert build_cache(model, encoded, key, 150, work, output) == stop_after
+    assert contents(output) == contents(cache.folder)
+
+
+def test_a_truncated_file_is_named(cache: Cache) -> None:
+    path = cache.folder / "hidden.bin"
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(UserError, match=r"hidden\.bin is truncated"):
+        Cache(cache.folder)
+
+
+def test_other_texts_are_refused(cache: Cache, groups) -> None:
+    cache.check_texts(groups)
+    first = groups[0]
+    changed = replace(first.responses[1], text="another answer")
+    other = replace(first, responses=(first.responses[0], changed, *first.responses[2:]))
+    with pytest.raises(UserError, match="response 1 of group 'g0'"):
+        cache.check_texts([other, *groups[1:]])
+
+
+def test_a_cache_of_other_settings_is_refused_by_verify(cache: Cache, parts) -> None:
+    model, encoded, key = parts
+    with pytest.raises(UserError, match="temperature"):
+        verify_cache(cache, model, encoded, replace(key, temperature=0.7), 1)
+
+
+def test_the_key_changes_with_everything_that_matters(
+    backbone: Path, experiment, parts, tmp_path: Path
+) -> None:
+    _, _, key = parts
+    other = tmp_path / "model"
+    shutil.copytree(backbone, other)
+    settings = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(settings | {"rms_norm_eps": 1e-3}))
+    chat = ChatFormat(load_tokenizer(backbone, experiment))
+    assert cache_key(experiment, backbone, chat, 1).digest() == key.digest()
+    assert cache_key(experiment, other, chat, 1).digest() != key.digest()
+    for change in ({"layer": 2}, {"top_p": 0.9}, {"chat_format": "x"}, {"transformers": "0"}):
+        assert replace(key, **change).digest() != key.digest()
