@@ -6,7 +6,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 quickstart: .venv/installed
 	snakemake
-	@python -m steps.report show --results results/quickstart
+	@cat results/quickstart/tables/main.md
+	@echo 'Tables:  results/quickstart/tables   Figures: results/quickstart/figures'
 
 test: .venv/installed
 	python -m pytest

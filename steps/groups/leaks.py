@@ -11,7 +11,7 @@ from steps.groups.splits import NEAR_DUPLICATE, mask_numbers, normalise, similar
 # Made of problems of the held-out sets on purpose, so it is compared with train only.
 DERIVED_SET = "first_wrong_step"
 # Comparing all pairs takes time in proportion to the product of both sets' characters. Beyond
-# this (about a minute), only prompts that are equal but for their numbers count as near.
+# this (some ten seconds), only prompts that are equal but for their numbers count as near.
 MAX_CHARACTER_PAIRS = 500_000_000
 SHOWN = 20  # pairs of groups that the report lists
 

@@ -76,10 +76,36 @@ def balance(sized: Sized, settings: Selection, dropped: Counter) -> Sized | None
         return None
     # Seeded by the prompt, so that one prompt's draw does not depend on the others.
     draw = random.Random(f"{settings.seed}/{sized.group.group_id}")
-    chosen = draw.sample(right, min(len(right), settings.right_per_prompt))
-    chosen += draw.sample(wrong, min(len(wrong), settings.wrong_per_prompt))
+    chosen = draw_matched(sized.group.responses, right, wrong, settings, draw)
     dropped["responses above the number per prompt"] += len(labels) - len(chosen)
     return _subset(sized, sorted(chosen))
+
+
+def draw_matched(
+    responses: tuple[Response, ...],
+    right: list[int],
+    wrong: list[int],
+    settings: Selection,
+    draw: random.Random,
+) -> list[int]:
+    """Draw right and wrong responses, first in couples of one author, then whatever is left.
+
+    The author is a shortcut: who writes the right answer more often can be told by style alone.
+    Authors with a right and a wrong response give pairs that no knowledge of style can order.
+    """
+    right, wrong = draw.sample(right, len(right)), draw.sample(wrong, len(wrong))
+    couples = []
+    unused = list(wrong)
+    for r in right:
+        author = responses[r].model
+        partner = next((w for w in unused if author and responses[w].model == author), None)
+        if partner is not None:
+            unused.remove(partner)
+            couples.append((r, partner))
+    first_right, first_wrong = [r for r, _ in couples], [w for _, w in couples]
+    ordered_right = first_right + [r for r in right if r not in first_right]
+    ordered_wrong = first_wrong + [w for w in wrong if w not in first_wrong]
+    return ordered_right[: settings.right_per_prompt] + ordered_wrong[: settings.wrong_per_prompt]
 
 
 def _subset(sized: Sized, kept: list[int]) -> Sized:

@@ -15,12 +15,12 @@ from steps.groups.schema import PromptGroup, Response
 MODELS = ("toy-a", "toy-b")
 _FIRST = ("First", "Start:", "Step one:", "Now", "We take", "Compute")
 _SECOND = ("Then", "Next", "After that", "And", "Step two:", "Further")
+_LAST = ("The answer is", "So we get", "The result is", "Hence it is", "In total:")
 _SLIPS = (-9, -7, -3, -1, 1, 3, 7, 9)
 _FACTORS = (2, 3, 4, 6, 7, 8, 9)
-# There are 180 wordings of a right solution and 2,401 prompts of the rarest task.
+# A right solution has 180 wordings, the rarest task 2,401 prompts.
 MAX_RESPONSES = 300
 MAX_PROBLEMS = 6000
-_LAST = ("The answer is", "So we get", "The result is", "Hence it is", "In total:")
 
 
 def _addition(draw: random.Random) -> tuple[str, list[int]]:

@@ -1,0 +1,127 @@
+"""Reading groups, pairs and scores of one evaluation set, aligned response by response."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from steps.config import Experiment
+from steps.errors import UserError
+from steps.groups.schema import PromptGroup, Response, read_groups
+from steps.pairs.schema import read_pairs
+from steps.score.schema import read_scores
+
+SCORE_AGAIN = "run the score step again for these groups"
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """One evaluation set with the scores of every trained model.
+
+    All responses of the set are numbered 0 ... R-1 in the order of ``groups``; every array of
+    rewards in this stage has shape [R] and that order.
+
+    Attributes:
+        pairs: columns of `steps.pairs.schema.PAIRS`; zero rows for a set without pairs.
+        scores: for each (method, seed) the columns of `steps.score.schema.SCORES`, R rows.
+    """
+
+    name: str
+    groups: list[PromptGroup]
+    pairs: pd.DataFrame
+    scores: dict[tuple[str, int], pd.DataFrame]
+
+    @cached_property
+    def starts(self) -> dict[str, int]:
+        """The number of the first response of every group."""
+        sizes = [len(group.responses) for group in self.groups]
+        first = np.cumsum([0, *sizes])
+        return {group.group_id: int(first[k]) for k, group in enumerate(self.groups)}
+
+    def rows(self, group: PromptGroup) -> slice:
+        """The numbers of the responses of ``group``."""
+        start = self.starts[group.group_id]
+        return slice(start, start + len(group.responses))
+
+    @cached_property
+    def responses(self) -> list[Response]:
+        """All R responses."""
+        return [response for group in self.groups for response in group.responses]
+
+    @property
+    def any_scores(self) -> pd.DataFrame:
+        """Scores of the first model, for what no model changes: lengths, generator, token ends."""
+        return next(iter(self.scores.values()))
+
+    def rewards(self, method: str, seed: int) -> np.ndarray:
+        """Final rewards [R] of one trained model."""
+        return self.scores[method, seed]["reward"].to_numpy(np.float64)
+
+
+def read_evaluation_sets(experiment: Experiment, results: Path) -> list[EvaluationSet]:
+    """Read every evaluation set of an experiment.
+
+    Raises:
+        UserError: a file is missing or damaged, scores do not fit the groups, or no set has a
+            group.
+    """
+    sets = [_read_set(experiment, results, name) for name in experiment.evaluation_sets]
+    if not any(each.groups for each in sets):
+        raise UserError(
+            f"{results / 'groups'}: no evaluation set has a single group; raise the selection's "
+            "max_tokens or token_budget, or give other data"
+        )
+    return sets
+
+
+def _read_set(experiment: Experiment, results: Path, name: str) -> EvaluationSet:
+    groups = read_groups(results / "groups" / f"{name}.parquet")
+    pairs = read_pairs(results / "pairs" / f"{name}.parquet", groups)
+    scores: dict[tuple[str, int], pd.DataFrame] = {}
+    for method in experiment.methods:
+        for seed in experiment.seeds:
+            path = score_path(results, method, seed, name)
+            scores[method, seed] = align_scores(read_scores(path), groups, path)
+            _check_same_tokens(scores[method, seed], next(iter(scores.values())), path)
+    return EvaluationSet(name, groups, pairs, scores)
+
+
+def score_path(results: Path, method: str, seed: int, eval_set: str) -> Path:
+    """Where the score step leaves the scores of one model and set."""
+    return results / "scores" / method / f"seed{seed}" / f"{eval_set}.parquet"
+
+
+def align_scores(scores: pd.DataFrame, groups: list[PromptGroup], path: Path) -> pd.DataFrame:
+    """Return the rows of ``scores`` in the order of the responses of ``groups``.
+
+    Raises:
+        UserError: naming ``path`` and the response that has no score, or the row that scores a
+            response which is not among the groups.
+    """
+    keys = zip(scores["group_id"], scores["response"], strict=True)
+    row_of = {(group, int(response)): row for row, (group, response) in enumerate(keys)}
+    wanted = [(group.group_id, k) for group in groups for k in range(len(group.responses))]
+    for group, response in wanted:
+        if (group, response) not in row_of:
+            raise UserError(
+                f"{path}: response {response} of group '{group}' has no score; {SCORE_AGAIN}"
+            )
+    unknown = sorted(row_of.keys() - set(wanted))
+    if unknown:
+        group, response = unknown[0]
+        raise UserError(
+            f"{path}: row {row_of[group, response]}: response {response} of group '{group}' is not "
+            f"among the groups; {SCORE_AGAIN}"
+        )
+    return scores.iloc[[row_of[key] for key in wanted]].reset_index(drop=True)
+
+
+def _check_same_tokens(scores: pd.DataFrame, first: pd.DataFrame, path: Path) -> None:
+    """All models of an experiment read the same tokens; other numbers come from another run."""
+    if not scores["n_tokens"].equals(first["n_tokens"]):
+        raise UserError(
+            f"{path}: n_tokens differs from that of the other models; {SCORE_AGAIN} with one "
+            "experiment file"
+        )

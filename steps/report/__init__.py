@@ -1,0 +1,1 @@
+"""Tables (CSV, Markdown, LaTeX) and figures (PNG, PDF) from the evaluation of an experiment."""

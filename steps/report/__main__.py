@@ -1,0 +1,50 @@
+"""``python -m steps.report tables|figures``: what people read of an experiment.
+
+tables needs evaluation/ in the results folder and prints groups/selection.json if it is there; it
+writes main.csv, main.md, main.tex, differences.csv and differences.md. figures needs evaluation/,
+groups/, pairs/, scores/ and training/; it writes best_of_n, token_rewards and training_curves as
+PNG and PDF.
+"""
+
+import argparse
+from pathlib import Path
+
+from steps.config import load_experiment
+from steps.errors import run_command
+from steps.evaluate.__main__ import input_files
+from steps.provenance import RunCard
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m steps.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("kind", choices=["tables", "figures"])
+    parser.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
+    parser.add_argument("--results", type=Path, required=True, help="results/<name>, to read from")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--card", type=Path, help="run card to write (provenance)")
+    arguments = parser.parse_args()
+
+    experiment = load_experiment(arguments.experiment)
+    results = arguments.results
+    card = RunCard(arguments.kind, {"title": experiment.title})
+    inputs = [results / "evaluation"]
+    if arguments.kind == "tables":
+        from steps.report.tables import write_report_tables
+
+        write_report_tables(experiment, results, arguments.output)
+    else:
+        # Matplotlib is slow to import, so only where it is needed.
+        from steps.report.figures import write_figures
+        from steps.report.training_curves_figure import training_logs
+
+        write_figures(experiment, results, arguments.output)
+        inputs += input_files(experiment, results) + training_logs(experiment, results)
+    card.write(arguments.card, inputs, [arguments.output])
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,65 @@
+"""Best-of-N curves: accuracy of the pick against N, one panel per evaluation set with pairs."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from steps.config import Experiment
+from steps.report.figure_style import BASELINE_LINES, GREY, line_of, new_figure
+from steps.report.load import Evaluation
+from steps.report.names import method_title, set_title
+
+PANELS_PER_ROW = 3
+
+
+def best_of_n_figure(evaluation: Evaluation, experiment: Experiment) -> Figure:
+    """Draw the curves of the trained methods with intervals, and of three baselines."""
+    sets = [name for name in evaluation.pair_sets if evaluation.best_of(name)]
+    if not sets:
+        figure = new_figure(1.0)
+        figure.text(0.5, 0.5, "No evaluation set has known correctness: no best-of-N", ha="center")
+        return figure
+    columns = min(len(sets), PANELS_PER_ROW)
+    rows = -(-len(sets) // columns)
+    figure = new_figure(0.7 + 2.4 * rows)
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for panel, name in zip(panels, sets, strict=False):
+        _draw(panel, evaluation, experiment.methods, name)
+    for panel in panels[len(sets) :]:
+        panel.set_visible(False)
+    for panel in panels[::columns]:
+        panel.set_ylabel("Accuracy of the pick")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    level = f"{100 * experiment.evaluation.confidence:g}%"
+    figure.suptitle(f"Bands: {level} bootstrap interval over problems")
+    return figure
+
+
+def _draw(panel: Axes, evaluation: Evaluation, trained: list[str], name: str) -> None:
+    numbers = evaluation.best_of(name)
+    for place, method in enumerate(trained):
+        table = _curve(evaluation, method, name, numbers)
+        style = line_of(place)
+        panel.fill_between(
+            numbers, table["ci_low"], table["ci_high"], color=style["color"], alpha=0.13, lw=0
+        )
+        panel.plot(numbers, table["value"], label=method_title(method), zorder=3, **style)
+    for method, line in BASELINE_LINES.items():
+        table = _curve(evaluation, method, name, numbers)
+        panel.plot(
+            numbers, table["value"], label=method_title(method), color=GREY, linestyle=line, lw=0.9
+        )
+    counts = {n: evaluation.cell("random", name, f"best_of_{n}")["n"] for n in numbers}
+    few, many = min(counts.values()), max(counts.values())
+    problems = f"{many} problems" if few == many else f"{few} to {many} problems"
+    panel.set_title(f"{set_title(name)} ({problems})")
+    panel.set_xscale("log", base=2)
+    panel.set_xticks(numbers, [str(n) for n in numbers])
+    panel.minorticks_off()
+    panel.set_xlabel("N")
+
+
+def _curve(evaluation: Evaluation, method: str, name: str, numbers: list[int]):
+    table = evaluation.metrics
+    rows = table[(table["method"] == method) & (table["eval_set"] == name)].set_index("metric")
+    return rows.reindex([f"best_of_{n}" for n in numbers])

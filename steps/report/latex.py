@@ -1,0 +1,68 @@
+"""The main table as a LaTeX tabular (package booktabs), to be read with ``\\input``."""
+
+from itertools import groupby
+
+from steps.report.main_table import MISSING, ONE_SEED, Cell, MainTable
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    MISSING: "--",
+    ONE_SEED: r"$^\dagger$",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+_SHORT = {
+    "pair accuracy": "pairs",
+    "pair accuracy, same-model pairs": "same-model",
+    "first-wrong-step localisation": "wrong step",
+}
+
+
+def escape(text: str) -> str:
+    """Escape what LaTeX would read as a command."""
+    return "".join(_SPECIAL.get(character, character) for character in text)
+
+
+def main_latex(table: MainTable, title: str) -> str:
+    """Return the tabular: two lines per method, the interval small below the value."""
+    width = len(table.columns) + 2
+    lines = [
+        f"% {title}. Needs \\usepackage{{booktabs}}.".replace("\n", " "),
+        rf"\begin{{tabular}}{{lr{'c' * len(table.columns)}}}",
+        r"\toprule",
+        *_header(table),
+        r"\midrule",
+    ]
+    for name, seeds, cells in table.rows:
+        lines.append(_row([escape(name), escape(seeds), *map(_value, cells)]))
+        if any(cell.interval for cell in cells):
+            small = [rf"{{\scriptsize {cell.interval}}}" if cell.interval else "" for cell in cells]
+            lines.append(_row(["", "", *small]))
+    lines += [r"\midrule", _row(["$n$", "", *table.counts]), r"\bottomrule"]
+    if table.has_one_seed:
+        note = rf"\footnotesize {escape(ONE_SEED)} one seed only"
+        lines.append(_row([rf"\multicolumn{{{width}}}{{l}}{{{note}}}"]))
+    return "\n".join([*lines, r"\end{tabular}", ""])
+
+
+def _header(table: MainTable) -> list[str]:
+    """The sets above their metrics, with a rule under each set."""
+    sets, rules, place = ["", ""], [], 3
+    for name, columns in groupby(table.headers(), key=lambda header: header[0]):
+        span = len(list(columns))
+        sets.append(rf"\multicolumn{{{span}}}{{c}}{{{escape(name)}}}")
+        rules.append(rf"\cmidrule(lr){{{place}-{place + span - 1}}}")
+        place += span
+    metrics = [
+        _SHORT.get(metric, metric.removesuffix(" accuracy")) for _, metric in table.headers()
+    ]
+    return [_row(sets), "".join(rules), _row(["method", "seeds", *map(escape, metrics)])]
+
+
+def _value(cell: Cell) -> str:
+    return escape(cell.value + cell.mark)
+
+
+def _row(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"

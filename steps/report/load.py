@@ -1,0 +1,86 @@
+"""Reading what the evaluation wrote."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from steps.errors import UserError
+from steps.evaluate.collect import POOLED
+from steps.evaluate.tables import DIFFERENCE_COLUMNS, METRIC_COLUMNS, SEED_COLUMNS
+from steps.files import read_json
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The tables of `steps.evaluate`, with their columns."""
+
+    metrics: pd.DataFrame
+    differences: pd.DataFrame
+    seeds: pd.DataFrame
+
+    @property
+    def pair_sets(self) -> list[str]:
+        """Evaluation sets that have pairs, without the pooled one."""
+        sets = self.metrics.loc[self.metrics["metric"] == "pair_accuracy", "eval_set"].unique()
+        return [name for name in sets if name != POOLED]
+
+    @property
+    def widest_set(self) -> str | None:
+        """The pooled set, or the only set with pairs."""
+        if (self.metrics["eval_set"] == POOLED).any():
+            return POOLED
+        return self.pair_sets[0] if self.pair_sets else None
+
+    def best_of(self, eval_set: str) -> list[int]:
+        """The Ns for which a set has a best-of-N accuracy, ascending."""
+        metrics = self.metrics.loc[self.metrics["eval_set"] == eval_set, "metric"].unique()
+        return sorted(int(m.removeprefix("best_of_")) for m in metrics if m.startswith("best_of_"))
+
+    def cell(self, method: str, eval_set: str, metric: str) -> pd.Series | None:
+        """The row of one number, or None."""
+        table = self.metrics
+        found = table[
+            (table["method"] == method)
+            & (table["eval_set"] == eval_set)
+            & (table["metric"] == metric)
+        ]
+        return found.iloc[0] if len(found) else None
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read metrics.csv, differences.csv and seeds.csv from the output of `steps.evaluate`."""
+    return Evaluation(
+        read_csv(folder / "metrics.csv", METRIC_COLUMNS),
+        read_csv(folder / "differences.csv", DIFFERENCE_COLUMNS),
+        read_csv(folder / "seeds.csv", SEED_COLUMNS),
+    )
+
+
+def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Read a CSV file that must have ``columns``.
+
+    Raises:
+        UserError: naming the file, and the column that is missing.
+    """
+    try:
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there; run the step that writes it") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a whole CSV file ({error}); make it again") from None
+    for column in columns:
+        if column not in table.columns:
+            raise UserError(f"{path}: the column '{column}' is missing; make the file again")
+    return table
+
+
+def selection_summary(results: Path) -> list[str]:
+    """Sentences on how much data entered, from the selection step; none if it was not run."""
+    path = results / "groups" / "selection.json"
+    if not path.is_file():
+        return []
+    summary = read_json(path).get("summary")
+    if not isinstance(summary, list):
+        raise UserError(f"{path}: the list 'summary' is missing; run the selection step again")
+    return [str(sentence) for sentence in summary]

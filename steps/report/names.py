@@ -1,0 +1,41 @@
+"""How tables and figures call methods, evaluation sets and metrics."""
+
+import re
+
+from steps.evaluate.baselines import BASELINES
+from steps.evaluate.collect import POOLED
+from steps.objectives.declaration import load_method
+
+_BASELINES = {
+    "generator": "Generator log-probability",
+    "longest": "Longest",
+    "shortest": "Shortest",
+    "random": "Random",
+    "oracle": "Oracle",
+}
+_METRICS = {
+    "pair_accuracy": "pair accuracy",
+    "pair_accuracy_same_model": "pair accuracy, same-model pairs",
+    "first_wrong_step": "first-wrong-step localisation",
+    "first_wrong_step_hinted": "first-wrong-step localisation, hinted solutions",
+    "reward_length_correlation": "reward-length correlation",
+}
+
+
+def method_title(name: str) -> str:
+    """The title of a trained method (as its declaration gives it) or of a baseline."""
+    return _BASELINES[name] if name in BASELINES else load_method(name).title
+
+
+def set_title(name: str) -> str:
+    """The name of an evaluation set in words."""
+    return "all sets together" if name == POOLED else name.replace("_", " ")
+
+
+def metric_title(metric: str) -> str:
+    """The name of a metric in words."""
+    if match := re.fullmatch(r"best_of_(\d+)", metric):
+        return f"best-of-{match[1]} accuracy"
+    if match := re.fullmatch(r"pair_accuracy\[(.*)\]", metric):
+        return f"pair accuracy, {match[1]}"
+    return _METRICS[metric]

@@ -1,0 +1,30 @@
+"""Writing all tables of an experiment into one folder."""
+
+import shutil
+from pathlib import Path
+
+from steps.config import Experiment
+from steps.files import atomic_path
+from steps.report.latex import main_latex
+from steps.report.load import read_evaluation, selection_summary
+from steps.report.main_table import main_table
+from steps.report.markdown import differences_markdown, main_markdown
+
+
+def write_report_tables(experiment: Experiment, results: Path, output: Path) -> None:
+    """Write main.csv, main.md, main.tex, differences.csv and differences.md, atomically."""
+    evaluation = read_evaluation(results / "evaluation")
+    table = main_table(evaluation, experiment.methods)
+    data = selection_summary(results)
+    texts = {
+        "main.md": main_markdown(table, evaluation, experiment, data),
+        "main.tex": main_latex(table, experiment.title),
+        "differences.md": differences_markdown(evaluation, experiment),
+    }
+    with atomic_path(output) as temporary:
+        temporary.mkdir()
+        # Copied, not written anew: the bytes are those of the evaluation.
+        shutil.copyfile(results / "evaluation" / "metrics.csv", temporary / "main.csv")
+        shutil.copyfile(results / "evaluation" / "differences.csv", temporary / "differences.csv")
+        for name, text in texts.items():
+            (temporary / name).write_text(text, encoding="utf-8")
