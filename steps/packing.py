@@ -85,8 +85,7 @@ def _packed_attention(
         start, end = group.prompt
         for number, (first, last) in enumerate(group.responses):
             parts = (
-                torch.cat([x[:, :, start:end], x[:, :, first:last]], 2)
-                for x in (query, key, value)
+                torch.cat([x[:, :, start:end], x[:, :, first:last]], 2) for x in (query, key, value)
             )
             attended = F.scaled_dot_product_attention(
                 *parts, is_causal=True, scale=scaling, dropout_p=dropout, enable_gqa=True

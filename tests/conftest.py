@@ -35,7 +35,9 @@ def groups() -> list[PromptGroup]:
     made = []
     for number, size in enumerate((4, 3, 5)):
         responses = tuple(
-            Response(text=f"step {k}: " + "7 + " * (k + number) + "1.", correct=k < 2, model="abc"[k % 3])
+            Response(
+                text=f"step {k}: " + "7 + " * (k + number) + "1.", correct=k < 2, model="abc"[k % 3]
+            )
             for k in range(size)
         )
         made.append(PromptGroup(f"g{number}", "test", "sums", f"What is {number} + 1?", responses))

@@ -75,7 +75,7 @@ def make_group(
                 hinted=annotated and k % 2 == 1,
                 annotated=annotated,
                 error_start=text.index(f"w{k}2") if span else None,
-                error_end=text.index(f"w{k}4") if span else None,
+                error_end=text.index(f" w{k}4") if span else None,
             )
         )
     return PromptGroup(name, "synthetic", category, f"Question {name}?", tuple(made))

@@ -93,7 +93,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
 def test_no_mapping(tmp_path: Path, text: str) -> None:
     path = tmp_path / "odd.yaml"
     path.write_text(text)
-    with pytest.raises(UserError, match="odd.yaml"):
+    with pytest.raises(UserError, match=r"odd\.yaml"):
         load_experiment(path)
 
 

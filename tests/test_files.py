@@ -87,7 +87,10 @@ def group(**changes) -> PromptGroup:
 
 
 def test_groups_survive_the_file(tmp_path: Path) -> None:
-    groups = [group(), group(group_id="h", responses=(Response("xyz", error_start=1, error_end=3),))]
+    groups = [
+        group(),
+        group(group_id="h", responses=(Response("xyz", error_start=1, error_end=3),)),
+    ]
     write_groups(tmp_path / "g.parquet", groups)
     assert read_groups(tmp_path / "g.parquet") == groups
 

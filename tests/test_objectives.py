@@ -70,7 +70,9 @@ def run_term(term, batch: PairBatch) -> torch.Tensor:
 
 
 def test_bradley_terry_by_hand() -> None:
-    expected = sum(-math.log(sigmoid(c[-1] - r[-1])) for c, r in zip(CHOSEN, REJECTED, strict=True)) / 2
+    expected = (
+        sum(-math.log(sigmoid(c[-1] - r[-1])) for c, r in zip(CHOSEN, REJECTED, strict=True)) / 2
+    )
     assert run_term(BradleyTerry(), make_batch()).item() == pytest.approx(expected, abs=1e-12)
 
 
@@ -225,7 +227,10 @@ def test_micro_batches_add_up_to_the_step(name: str, experiment: Experiment) -> 
 
 def test_method_weights_follow_the_paper(experiment: Experiment) -> None:
     a = experiment.consistency.weight
-    names = {m: [(w.weight, w.term.name) for w in load_method(m).terms(experiment)] for m in method_names()}
+    names = {
+        m: [(w.weight, w.term.name) for w in load_method(m).terms(experiment)]
+        for m in method_names()
+    }
     assert names["orm"] == [(1.0, "bradley_terry")]
     assert names["grm_release"] == [(1.0, "bradley_terry"), (1.0, "language_model")]
     assert names["icrm"] == [(1 - a, "bradley_terry"), (a, "consistency"), (1.0, "language_model")]

@@ -105,7 +105,7 @@ def test_groups_per_step_equals_accumulation(backbone, experiment, cache, pairs)
 def test_every_epoch_sees_every_group_once() -> None:
     steps = step_plan(groups=7, groups_per_step=3, epochs=2, seed=4)
     assert [len(s) for s in steps] == [3, 3, 1, 3, 3, 1]
-    epochs = [sum(steps[:3], []), sum(steps[3:], [])]
+    epochs = [[g for s in part for g in s] for part in (steps[:3], steps[3:])]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(7))
     assert epochs[0] != epochs[1]
     assert steps == step_plan(groups=7, groups_per_step=3, epochs=2, seed=4)

@@ -24,7 +24,9 @@ def main() -> None:
     parser.add_argument("--backbone", type=Path, required=True, help="model folder")
     parser.add_argument("--groups", type=Path, required=True, help="groups of one set (parquet)")
     parser.add_argument("--output", type=Path, required=True, help="cache folder")
-    parser.add_argument("--work", type=Path, help="folder for unfinished work (default: OUTPUT.work)")
+    parser.add_argument(
+        "--work", type=Path, help="folder for unfinished work (default: OUTPUT.work)"
+    )
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
     arguments = parser.parse_args()
 

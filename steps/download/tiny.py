@@ -47,7 +47,7 @@ def make_tiny(backbone: TinyBackbone, output: Path) -> None:
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        # The usual 0.02 is meant for wide models; at this width it would leave nothing to learn from.
+        # The usual 0.02 is meant for wide models; at this width nothing could be learnt from it.
         initializer_range=0.2,
     )
     torch.manual_seed(backbone.seed)

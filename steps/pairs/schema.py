@@ -39,7 +39,7 @@ def read_pairs(path: Path, groups: list[PromptGroup]) -> pd.DataFrame:
                 f"{path}: row {row}: no group '{pair.group_id}' among the groups; "
                 "make the pairs again from this groups file"
             )
-        if pair.chosen == pair.rejected or not 0 <= min(pair.chosen, pair.rejected):
+        if pair.chosen == pair.rejected or not min(pair.chosen, pair.rejected) >= 0:
             raise UserError(f"{path}: row {row}: chosen and rejected must be two responses")
         if max(pair.chosen, pair.rejected) >= size:
             raise UserError(f"{path}: row {row}: group '{pair.group_id}' has only {size} responses")

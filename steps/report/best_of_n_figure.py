@@ -1,5 +1,6 @@
 """Best-of-N curves: accuracy of the pick against N, one panel per evaluation set with pairs."""
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -59,7 +60,8 @@ def _draw(panel: Axes, evaluation: Evaluation, trained: list[str], name: str) ->
     panel.set_xlabel("N")
 
 
-def _curve(evaluation: Evaluation, method: str, name: str, numbers: list[int]):
+def _curve(evaluation: Evaluation, method: str, name: str, numbers: list[int]) -> pd.DataFrame:
+    """The rows of one method, one for each N; NaN where it has none."""
     table = evaluation.metrics
     rows = table[(table["method"] == method) & (table["eval_set"] == name)].set_index("metric")
     return rows.reindex([f"best_of_{n}" for n in numbers])

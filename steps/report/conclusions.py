@@ -1,5 +1,7 @@
 """Plain sentences on what the differences show, and what they cannot show."""
 
+from typing import NamedTuple
+
 from scipy.stats import norm
 
 from steps.evaluate.baselines import REFERENCES
@@ -8,6 +10,7 @@ from steps.report.main_table import format_interval, main_columns
 from steps.report.names import method_title, metric_title, set_title
 
 UNSEEN = "no difference can be seen"
+NO_INTERVAL = "one problem alone gives no interval"
 POWER = 0.8
 
 
@@ -17,7 +20,7 @@ def verdict(low: float, high: float) -> str:
         return "higher"
     if high < 0:
         return "lower"
-    return UNSEEN if low <= high else "one problem alone gives no interval"
+    return UNSEEN if low <= high else NO_INTERVAL
 
 
 def needed(value: float, low: float, high: float, confidence: float) -> str:
@@ -103,13 +106,16 @@ def signed(value: float, low: float, high: float) -> str:
     return f"{value:+.3f} {format_interval(low, high, '+')}"
 
 
-def _against(row, confidence: float) -> str:
+def _against(row: NamedTuple, confidence: float) -> str:
+    """Read one row of the differences to a baseline."""
     numbers = (row.value, row.ci_low, row.ci_high)
     name = method_title(row.reference)
     name = name[0].lower() + name[1:]
     reading = verdict(*numbers[1:])
     if reading in ("higher", "lower"):
         return f"{reading} than {name} ({signed(*numbers)})"
+    if reading == NO_INTERVAL:
+        return f"cannot be compared with {name} ({row.value:+.3f}; {reading})"
     detail = needed(*numbers, confidence)
     return f"{reading} from {name} ({signed(*numbers)}{'; ' + detail if detail else ''})"
 

@@ -44,6 +44,7 @@ _SETTINGS = {
     "lines.markersize": 4,
     "legend.frameon": False,
     "legend.handlelength": 3.2,
+    "text.parse_math": False,  # a $ in the name of a set or problem is a dollar
     "pdf.fonttype": 42,  # TrueType: text stays text, as journals ask
     "ps.fonttype": 42,
 }

@@ -60,13 +60,13 @@ def token_rewards_figure(sets: list[EvaluationSet], experiment: Experiment) -> F
         panels[1, column].set_xlabel("Token of the response")
     panels[0, 0].set_ylabel("Reward")
     panels[1, 0].set_ylabel("Generator\nprobability")
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    for label, handle in zip(*reversed(panels[0, 1].get_legend_handles_labels()), strict=True):
-        if label not in labels:
-            handles, labels = [*handles, handle], [*labels, label]
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    # One entry for a label that both panels have.
+    entries: dict = {}
+    for panel in panels[0]:
+        entries |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=4)
     figure.suptitle(
-        f"Problem {pair['group_id']}: {rule} in the set {set_title(eval_set.name)}; "
+        f"Problem {pair['group_id']}: {rule} ({set_title(eval_set.name)}), "
         f"models of seed {experiment.seeds[0]}"
     )
     return figure
@@ -90,7 +90,7 @@ def _draw_rewards(
             # Staggered, so that the markers of lines that lie together stay visible.
             markevery=(place * every // len(experiment.methods), every),
             lw=1.0,
-            **{key: value for key, value in line_of(place).items()},
+            **line_of(place),
         )
 
 

@@ -50,7 +50,8 @@ def training_curves_figure(experiment: Experiment, results: Path) -> Figure:
         smoothed = pd.concat([smooth(run, window) for run in runs], keys=experiment.seeds)
         by_step = smoothed.groupby(level="step")
         for panel, column in zip(panels, PANELS, strict=True):
-            _draw(panel, by_step[column].agg(["mean", "min", "max"]), place, method_title(method))
+            curve = by_step[column].agg(["mean", "min", "max"])
+            _draw(panel, curve, line_of(place), place / len(logs), method_title(method))
     for panel, title in zip(panels, PANELS.values(), strict=True):
         panel.set_ylabel(title)
         panel.set_xlabel("Optimiser step")
@@ -67,12 +68,12 @@ def training_curves_figure(experiment: Experiment, results: Path) -> Figure:
     return figure
 
 
-def _draw(panel: Axes, curve: pd.DataFrame, place: int, title: str) -> None:
-    style = line_of(place)
+def _draw(panel: Axes, curve: pd.DataFrame, style: dict, stagger: float, title: str) -> None:
+    """Draw one method; ``stagger`` in [0, 1) sets its markers off from those of the others."""
     panel.fill_between(
         curve.index, curve["min"], curve["max"], color=style["color"], alpha=0.13, lw=0
     )
     every = max(1, len(curve) // MARKERS_PER_LINE)
     panel.plot(
-        curve.index, curve["mean"], label=title, markevery=(place * every // 3, every), **style
+        curve.index, curve["mean"], label=title, markevery=(int(stagger * every), every), **style
     )

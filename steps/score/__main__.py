@@ -41,7 +41,7 @@ def main() -> None:
         cache = Cache(arguments.cache / name)
         if cache.meta["digest"] != facts["cache"]:
             raise UserError(
-                f"{arguments.model} was trained on a cache made in another way than {cache.folder}; "
+                f"{arguments.model} was trained on a cache of another kind than {cache.folder}; "
                 "run the cache and train steps again with one experiment file"
             )
         path = arguments.groups / f"{name}.parquet"

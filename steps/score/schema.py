@@ -40,7 +40,9 @@ def read_scores(path: Path) -> pd.DataFrame:
     for column in ("token_rewards", "token_log_probs", "token_ends"):
         wrong = scores[column].str.len() != scores["n_tokens"]
         if wrong.any():
-            raise UserError(f"{path}: row {wrong.idxmax()}: {column} has another length than n_tokens")
+            raise UserError(
+                f"{path}: row {wrong.idxmax()}: {column} has another length than n_tokens"
+            )
     bad = ~scores["reward"].abs().lt(float("inf"))
     if bad.any():
         raise UserError(f"{path}: row {bad.idxmax()}: the reward is not a finite number")

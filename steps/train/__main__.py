@@ -1,4 +1,4 @@
-"""``python -m steps.train frozen|model``: train one method with one seed on a cached training set."""
+"""``python -m steps.train frozen|model``: train one method with one seed on cached groups."""
 
 import argparse
 from pathlib import Path
@@ -87,7 +87,9 @@ def _write_frozen(arguments: argparse.Namespace, experiment: Experiment) -> None
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m steps.train", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
-    frozen = actions.add_parser("frozen", help="write the frozen lower layers, shared by all models")
+    frozen = actions.add_parser(
+        "frozen", help="write the frozen lower layers, shared by all models"
+    )
     model = actions.add_parser("model", help="train one method with one seed")
     for command in (frozen, model):
         command.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")

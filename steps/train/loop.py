@@ -130,5 +130,3 @@ class Trainer:
 def _right(batch: PairBatch) -> int:
     """Pairs whose chosen reward is strictly greater."""
     return int((batch.chosen.final_rewards > batch.rejected.final_rewards).sum())
-
-

@@ -6,19 +6,19 @@ rule cache:
         backbone=BACKBONE,
     output:
         directory(f"{RESULTS}/cache/{{set}}"),
-    params:
-        settings=settings("cache", "generator", "threads"),
-        layers=EXPERIMENT.training.trained_layers,
-        experiment=FILE,
-        work=f"{RESULTS}/work/cache-{{set}}",
-        card=f"{RESULTS}/cards/cache-{{set}}.json",
     log:
         f"{RESULTS}/logs/cache-{{set}}.log",
-    threads: EXPERIMENT.threads
     # Nine trainings wait for this one, so it goes first.
     priority: 10
     conda:
         "../../environment.yml"
+    threads: EXPERIMENT.threads
+    params:
+        settings=sections(EXPERIMENT, "cache", "generator", "threads"),
+        layers=EXPERIMENT.training.trained_layers,
+        experiment=FILE,
+        work=f"{RESULTS}/work/cache-{{set}}",
+        card=f"{RESULTS}/cards/cache-{{set}}.json",
     shell:
         "python -m steps.cache build --experiment {params.experiment}"
         " --backbone {input.backbone} --groups {input.groups} --output {output}"

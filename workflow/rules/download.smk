@@ -4,14 +4,14 @@ if EXPERIMENT.backbone.source != "local":
     rule download_model:
         output:
             directory(BACKBONE),
-        params:
-            settings=settings("backbone"),
-            experiment=FILE,
-            card=f"{RESULTS}/cards/download_model.json",
         log:
             f"{RESULTS}/logs/download_model.log",
         conda:
             "../../environment.yml"
+        params:
+            settings=sections(EXPERIMENT, "backbone"),
+            experiment=FILE,
+            card=f"{RESULTS}/cards/download_model.json",
         shell:
             "python -m steps.download model --experiment {params.experiment}"
             " --output {output} --card {params.card} 2>&1 | tee {log}"
@@ -20,11 +20,11 @@ if EXPERIMENT.backbone.source != "local":
 rule download_champ:
     output:
         "resources/champ/v0.json",
-    params:
-        card="resources/champ/card.json",
     log:
         "resources/champ/download.log",
     conda:
         "../../environment.yml"
+    params:
+        card="resources/champ/card.json",
     shell:
         "python -m steps.download champ --output {output} --card {params.card} 2>&1 | tee {log}"

@@ -14,15 +14,15 @@ rule evaluate:
         pairs=expand(f"{RESULTS}/pairs/{{set}}.parquet", set=EVALUATION_SETS),
     output:
         directory(f"{RESULTS}/evaluation"),
-    params:
-        settings=settings("evaluation", "methods", "seeds"),
-        experiment=FILE,
-        results=RESULTS,
-        card=f"{RESULTS}/cards/evaluate.json",
     log:
         f"{RESULTS}/logs/evaluate.log",
     conda:
         "../../environment.yml"
+    params:
+        settings=sections(EXPERIMENT, "evaluation", "methods", "seeds"),
+        experiment=FILE,
+        results=lambda wildcards, output: Path(output[0]).parent,
+        card=f"{RESULTS}/cards/evaluate.json",
     shell:
         "python -m steps.evaluate --experiment {params.experiment} --results {params.results}"
         " --output {output} --card {params.card} 2>&1 | tee {log}"

@@ -4,13 +4,13 @@ rule make_pairs:
         f"{RESULTS}/groups/{{set}}.parquet",
     output:
         f"{RESULTS}/pairs/{{set}}.parquet",
-    params:
-        empty=lambda wildcards: "" if wildcards.set == "train" else "--allow-empty",
-        card=f"{RESULTS}/cards/pairs-{{set}}.json",
     log:
         f"{RESULTS}/logs/pairs-{{set}}.log",
     conda:
         "../../environment.yml"
+    params:
+        empty=lambda wildcards: "" if wildcards.set == "train" else "--allow-empty",
+        card=f"{RESULTS}/cards/pairs-{{set}}.json",
     shell:
         "python -m steps.pairs --groups {input} --output {output} {params.empty}"
         " --card {params.card} 2>&1 | tee {log}"

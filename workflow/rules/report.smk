@@ -1,5 +1,8 @@
 # Stage 8: tables and figures.
-TABLES = expand(f"{RESULTS}/tables/{{name}}", name=["main.csv", "main.md", "main.tex"])
+TABLES = expand(
+    f"{RESULTS}/tables/{{name}}",
+    name=["main.csv", "main.md", "main.tex", "differences.csv", "differences.md"],
+)
 FIGURES = expand(
     f"{RESULTS}/figures/{{name}}.{{suffix}}",
     name=["best_of_n", "token_rewards", "training_curves"],
@@ -13,18 +16,20 @@ rule draw_tables:
         selection=f"{RESULTS}/groups/selection.json",
     output:
         TABLES,
-    params:
-        experiment=FILE,
-        title=EXPERIMENT.title,
-        results=RESULTS,
-        folder=f"{RESULTS}/tables",
     log:
         f"{RESULTS}/logs/tables.log",
     conda:
         "../../environment.yml"
+    params:
+        experiment=FILE,
+        title=EXPERIMENT.title,
+        results=lambda wildcards, input: Path(input.evaluation[0]).parent,
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        card=f"{RESULTS}/cards/tables.json",
     shell:
         "python -m steps.report tables --experiment {params.experiment}"
-        " --results {params.results} --output {params.folder} 2>&1 | tee {log}"
+        " --results {params.results} --output {params.folder}"
+        " --card {params.card} 2>&1 | tee {log}"
 
 
 rule draw_figures:
@@ -38,18 +43,20 @@ rule draw_figures:
         ),
     output:
         FIGURES,
-    params:
-        experiment=FILE,
-        title=EXPERIMENT.title,
-        results=RESULTS,
-        folder=f"{RESULTS}/figures",
     log:
         f"{RESULTS}/logs/figures.log",
     conda:
         "../../environment.yml"
+    params:
+        experiment=FILE,
+        title=EXPERIMENT.title,
+        results=lambda wildcards, input: Path(input.evaluation[0]).parent,
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        card=f"{RESULTS}/cards/figures.json",
     shell:
         "python -m steps.report figures --experiment {params.experiment}"
-        " --results {params.results} --output {params.folder} 2>&1 | tee {log}"
+        " --results {params.results} --output {params.folder}"
+        " --card {params.card} 2>&1 | tee {log}"
 
 
 rule tables:

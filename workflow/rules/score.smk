@@ -9,20 +9,20 @@ rule score:
             f"{RESULTS}/scores/{{{{method}}}}/seed{{{{seed}}}}/{{set}}.parquet",
             set=EVALUATION_SETS,
         ),
-    params:
-        settings=settings("threads"),
-        experiment=FILE,
-        sets=EVALUATION_SETS,
-        groups=f"{RESULTS}/groups",
-        cache=f"{RESULTS}/cache",
-        output=f"{RESULTS}/scores/{{method}}/seed{{seed}}",
-        card=f"{RESULTS}/cards/score-{{method}}-seed{{seed}}.json",
     log:
         f"{RESULTS}/logs/score-{{method}}-seed{{seed}}.log",
-    threads: EXPERIMENT.threads
     conda:
         "../../environment.yml"
+    threads: EXPERIMENT.threads
+    params:
+        settings=sections(EXPERIMENT, "threads"),
+        experiment=FILE,
+        sets=EVALUATION_SETS,
+        groups=lambda wildcards, input: Path(input.groups[0]).parent,
+        cache=lambda wildcards, input: Path(input.cache[0]).parent,
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        card=f"{RESULTS}/cards/score-{{method}}-seed{{seed}}.json",
     shell:
         "python -m steps.score --experiment {params.experiment} --model {input.model}"
         " --groups {params.groups} --cache {params.cache} --sets {params.sets}"
-        " --output {params.output} --card {params.card} 2>&1 | tee {log}"
+        " --output {params.folder} --card {params.card} 2>&1 | tee {log}"

@@ -4,14 +4,14 @@ rule frozen_layers:
         BACKBONE,
     output:
         f"{RESULTS}/models/frozen.safetensors",
-    params:
-        layers=EXPERIMENT.training.trained_layers,
-        experiment=FILE,
-        card=f"{RESULTS}/cards/frozen.json",
     log:
         f"{RESULTS}/logs/frozen.log",
     conda:
         "../../environment.yml"
+    params:
+        layers=EXPERIMENT.training.trained_layers,
+        experiment=FILE,
+        card=f"{RESULTS}/cards/frozen.json",
     shell:
         "python -m steps.train frozen --experiment {params.experiment} --backbone {input}"
         " --output {output} --card {params.card} 2>&1 | tee {log}"
@@ -27,16 +27,16 @@ rule train:
     output:
         model=directory(f"{RESULTS}/models/{{method}}/seed{{seed}}"),
         log=f"{RESULTS}/training/{{method}}/seed{{seed}}.csv",
-    params:
-        settings=settings("training", "consistency", "threads"),
-        experiment=FILE,
-        card=f"{RESULTS}/cards/train-{{method}}-seed{{seed}}.json",
     log:
         f"{RESULTS}/logs/train-{{method}}-seed{{seed}}.log",
-    threads: EXPERIMENT.threads
     priority: 5
     conda:
         "../../environment.yml"
+    threads: EXPERIMENT.threads
+    params:
+        settings=sections(EXPERIMENT, "training", "consistency", "threads"),
+        experiment=FILE,
+        card=f"{RESULTS}/cards/train-{{method}}-seed{{seed}}.json",
     shell:
         "python -m steps.train model --experiment {params.experiment} --backbone {input.backbone}"
         " --method {wildcards.method} --seed {wildcards.seed} --groups {input.groups}"

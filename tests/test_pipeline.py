@@ -1,0 +1,134 @@
+"""The tiny experiment through the real Snakemake: whole, repeated, and killed at several points."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PARTS = ["Snakefile", "workflow", "steps", "config", "profiles", "environment.yml"]
+# What the next kill waits for: the run is then inside the stage that follows.
+KILL_WHEN = [
+    "resources/models/tiny-16x3-seed0/config.json",
+    "results/tiny/work/cache-train",
+    "results/tiny/cache/train/meta.json",
+    "results/tiny/training/icrm/seed0.csv",
+    "results/tiny/scores/orm/seed0/in_distribution.parquet",
+    "results/tiny/evaluation",
+]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = fresh_tree(tmp_path_factory.mktemp("undisturbed"))
+    result = run(folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
+def fresh_tree(folder: Path) -> Path:
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / part)
+    return folder
+
+
+def command(*arguments: str) -> list[str]:
+    base = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    return [*base, *arguments, "--config", "experiment=tiny"]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Tables, figures and scores; times and machine facts live elsewhere."""
+    files = {}
+    for part in ("tables", "figures", "scores", "evaluation", "training"):
+        for path in sorted((folder / "results/tiny" / part).rglob("*.*")):
+            if path.is_file() and path.name != ".snakemake_timestamp":
+                files[str(path.relative_to(folder))] = path.read_bytes()
+    return files
+
+
+def test_the_run_leaves_every_fixed_name(undisturbed: Path) -> None:
+    results = undisturbed / "results/tiny"
+    header = (results / "tables/main.csv").read_text().splitlines()[0]
+    assert header == "method,eval_set,metric,value,ci_low,ci_high,n,seeds"
+    for method in ("orm", "grm_release", "icrm"):
+        for seed in (0, 1):
+            for name in ("in_distribution", "out_of_distribution", "first_wrong_step"):
+                assert (results / f"scores/{method}/seed{seed}/{name}.parquet").is_file()
+    cards = {path.stem for path in (results / "cards").glob("*.json")}
+    assert {"download_model", "cache-train", "train-icrm-seed1", "evaluate"} <= cards
+
+
+def test_a_second_run_has_nothing_to_do(undisturbed: Path) -> None:
+    result = run(undisturbed)
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_a_changed_setting_reruns_what_depends_on_it(undisturbed: Path) -> None:
+    path = undisturbed / "config/tiny.yaml"
+    before = path.read_text()
+    path.write_text(before.replace("learning_rate: 3e-3", "learning_rate: 2e-3"))
+    plan = run(undisturbed, "--dry-run").stdout
+    path.write_text(before)
+    for rule in ("train", "score", "evaluate", "draw_tables"):
+        assert f"\n{rule} " in plan, plan
+    for rule in ("cache", "make_pairs", "prepare_groups", "download_model"):
+        assert f"\n{rule} " not in plan, plan
+
+
+def test_killed_runs_end_with_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:
+    folder = fresh_tree(tmp_path)
+    for number, awaited in enumerate(KILL_WHEN):
+        process = subprocess.Popen(
+            command("--rerun-incomplete"),
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 240
+        while not (folder / awaited).exists():
+            assert process.poll() is None, f"the run ended before {awaited} was there"
+            assert time.monotonic() < deadline, f"{awaited} did not appear"
+            time.sleep(0.02)
+        time.sleep(0.3 * number)  # not always at a stage's first moment
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert run(folder, "--unlock").returncode == 0
+    result = run(folder, "--rerun-incomplete")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert contents(folder) == contents(undisturbed)
+    left = [p for p in folder.rglob("*.part") if p.is_file()]
+    assert not left
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["experimnet=tiny"], "did you mean 'experiment'"),
+        (["experiment=tyni"], "did you mean 'tiny'"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_sentence(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    folder = fresh_tree(tmp_path)
+    base = [sys.executable, "-m", "snakemake", "--cores", "1", "-n", "--config", *arguments]
+    result = subprocess.run(base, cwd=folder, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert words in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr

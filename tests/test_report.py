@@ -1,0 +1,233 @@
+"""Tables and figures from a synthetic evaluation."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from steps.config import Experiment, load_experiment
+from steps.errors import UserError
+from steps.evaluate.collect import collect
+from steps.evaluate.load import EvaluationSet, read_evaluation_sets
+from steps.evaluate.tables import result_tables, write_tables
+from steps.files import write_json
+from steps.report.__main__ import main
+from steps.report.conclusions import UNSEEN, needed, verdict
+from steps.report.figure_style import figure_style, new_figure, save
+from steps.report.latex import escape
+from steps.report.load import read_evaluation
+from steps.report.main_table import main_table
+from steps.report.markdown import grid
+from steps.report.names import metric_title
+from steps.report.tables import write_report_tables
+from steps.report.token_rewards_figure import example_pair, token_rewards_figure
+from steps.report.training_curves_figure import smooth, training_curves_figure
+from tests.synthetic_scores import make_group, make_pairs, make_scores, write_experiment
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return evaluated(tmp_path_factory.mktemp("report"), seeds=(0, 1))
+
+
+def evaluated(folder: Path, **sizes) -> tuple[Path, Path]:
+    """An experiment file and a results folder with an evaluation."""
+    yaml, results = write_experiment(folder, **sizes)
+    experiment = load_experiment(yaml)
+    sums = collect(experiment, read_evaluation_sets(experiment, results))
+    write_tables(results / "evaluation", *result_tables(sums, experiment))
+    sentences = {"summary": ["train: 5 prompts, 40 responses, 999 tokens"]}
+    write_json(results / "groups" / "selection.json", sentences)
+    return yaml, results
+
+
+def run(monkeypatch: pytest.MonkeyPatch, kind: str, paths: tuple[Path, Path], output: Path) -> None:
+    arguments = [kind, "--experiment", paths[0], "--results", paths[1], "--output", output]
+    card = ["--card", output.with_suffix(".json")]
+    monkeypatch.setattr("sys.argv", ["report", *map(str, [*arguments, *card])])
+    main()
+
+
+def test_tables_hold_the_evaluation_and_what_it_shows(
+    synthetic: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run(monkeypatch, "tables", synthetic, tmp_path / "one")
+    run(monkeypatch, "tables", synthetic, tmp_path / "two")
+    names = ["differences.csv", "differences.md", "main.csv", "main.md", "main.tex"]
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    metrics = synthetic[1] / "evaluation" / "metrics.csv"
+    assert (tmp_path / "one/main.csv").read_bytes() == metrics.read_bytes()
+
+    text = (tmp_path / "one/main.md").read_text()
+    assert "train: 5 prompts, 40 responses, 999 tokens" in text
+    assert "ICRM - ORM, pair accuracy, in distribution: " in text
+    assert "best-of-4 accuracy, all sets together" in text
+    assert "Single seeds, pair accuracy, in distribution: ORM " in text
+    assert "†" not in text
+    titles = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")]
+    assert titles[2:] == [
+        *("ORM", "GRM (release form)", "ICRM", "Generator log-probability"),
+        *("Longest", "Shortest", "Random", "Oracle", "n"),
+    ]
+
+
+def test_the_wide_table_shows_the_numbers_of_the_csv(synthetic: tuple[Path, Path]):
+    experiment = load_experiment(synthetic[0])
+    table = main_table(read_evaluation(synthetic[1] / "evaluation"), experiment.methods)
+    assert table.columns[2] == ("in_distribution", "best_of_4")
+    assert table.columns[-1] == ("first_wrong_step", "first_wrong_step")
+    metrics = pd.read_csv(synthetic[1] / "evaluation" / "metrics.csv")
+    first = metrics.set_index(["method", "eval_set", "metric"]).sort_index()
+    row = first.loc[("icrm", "in_distribution", "pair_accuracy")]
+    title, seeds, cells = table.rows[2]
+    assert (title, seeds) == ("ICRM", "2")
+    assert str(cells[0]) == f"{row.value:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]"
+    assert table.counts[0] == "24"
+    oracle, seeds, cells = table.rows[-1]
+    # It needs no training, and has a best-of-N but no pair accuracy.
+    assert (oracle, seeds, str(cells[0])) == ("Oracle", "–", "–")
+    assert str(cells[2]) == "1.000 [1.000, 1.000]"
+
+
+def test_a_single_seed_is_marked(tmp_path: Path):
+    yaml, results = evaluated(tmp_path, seeds=(3,), samples=100)
+    write_report_tables(load_experiment(yaml), results, tmp_path / "tables")
+    text = (tmp_path / "tables/main.md").read_text()
+    (row,) = (line for line in text.splitlines() if line.startswith("| ORM "))
+    assert row.count("†") == 7
+    (row,) = (line for line in text.splitlines() if line.startswith("| Random "))
+    assert "†" not in row
+    assert "† one seed only" in text
+    latex = (tmp_path / "tables/main.tex").read_text()
+    assert r"$^\dagger$ one seed only" in latex
+
+
+def test_latex_has_as_many_cells_in_every_row(synthetic: tuple[Path, Path], tmp_path: Path):
+    write_report_tables(load_experiment(synthetic[0]), synthetic[1], tmp_path / "tables")
+    lines = (tmp_path / "tables/main.tex").read_text().splitlines()
+    rows = [line for line in lines if line.endswith(r" \\") and "multicolumn" not in line]
+    assert len(rows) == 2 + 2 * 8
+    assert {line.count("&") for line in rows} == {8}
+    assert lines[1] == r"\begin{tabular}{lrccccccc}"
+    assert lines[-1] == r"\end{tabular}"
+
+
+def test_escaping():
+    assert escape(r"a_b & 5% {x} \y ~") == (
+        r"a\_b \& 5\% \{x\} \textbackslash{}y \textasciitilde{}"
+    )
+    assert r"a\|b" in grid(["x"], [["a|b"]])
+
+
+def test_readings_never_claim_more_than_the_interval():
+    assert [verdict(0.01, 0.2), verdict(-0.2, -0.01)] == ["higher", "lower"]
+    assert [verdict(0.0, 0.2), verdict(-0.2, 0.0), verdict(0.0, 0.0)] == [UNSEEN] * 3
+    assert "no interval" in verdict(np.nan, np.nan)
+
+
+def test_the_needed_number_of_problems():
+    # Half-width 0.1 for a difference of 0.1: (1 + 0.8416 / 1.96)^2 = 2.04 times as many.
+    assert "about 2.0 times" in needed(0.1, -0.0, 0.2, 0.95)
+    assert "more than 100 times" in needed(0.001, -0.1, 0.1, 0.95)
+    assert needed(0.1, 0.05, 0.15, 0.95) == needed(0.0, -0.1, 0.1, 0.95) == ""
+
+
+def test_metric_titles():
+    assert metric_title("best_of_16") == "best-of-16 accuracy"
+    assert metric_title("pair_accuracy[Number-Theory]") == "pair accuracy, Number-Theory"
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    header = path.read_bytes()[16:24]
+    return int.from_bytes(header[:4], "big"), int.from_bytes(header[4:], "big")
+
+
+def test_figures_are_written_with_the_same_bytes_twice(
+    synthetic: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run(monkeypatch, "figures", synthetic, tmp_path / "one")
+    run(monkeypatch, "figures", synthetic, tmp_path / "two")
+    stems = ("best_of_n", "token_rewards", "training_curves")
+    names = sorted(f"{stem}.{suffix}" for stem in stems for suffix in ("pdf", "png"))
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
+    for name in names:
+        content = (tmp_path / "one" / name).read_bytes()
+        assert content == (tmp_path / "two" / name).read_bytes()
+        assert b"CreationDate" not in content
+        if name.endswith("png"):
+            assert png_size(tmp_path / "one" / name)[0] == 1350  # 6.75 inches at 200 dpi
+
+
+def test_no_text_of_a_figure_is_smaller_than_eight_points(synthetic: tuple[Path, Path]):
+    experiment = load_experiment(synthetic[0])
+    with figure_style():
+        figure = training_curves_figure(experiment, synthetic[1])
+        figure.draw_without_rendering()
+        from matplotlib.text import Text
+
+        assert min(text.get_fontsize() for text in figure.findobj(Text)) >= 8
+
+
+def pair_set(experiment: Experiment, lengths: dict[str, int]) -> EvaluationSet:
+    groups = [make_group(name, "c", 4, words, annotated=True) for name, words in lengths.items()]
+    draw = np.random.default_rng(0)
+    scores = {(m, s): make_scores(groups, 1, draw) for m in experiment.methods for s in (0, 1)}
+    return EvaluationSet("in_distribution", groups, make_pairs(groups), scores)
+
+
+def test_the_example_pair_has_the_median_length_and_one_author(synthetic: tuple[Path, Path]):
+    experiment = load_experiment(synthetic[0])
+    each = pair_set(experiment, {"long": 50, "short": 10, "median": 20})
+    empty = replace(each, pairs=make_pairs([]))
+    chosen_set, pair, rule = example_pair([empty, each])
+    assert chosen_set is each
+    assert (pair["group_id"], rule) == ("median", "the same-model pair of median length")
+    assert pair["same_model"]
+    other = replace(each, pairs=each.pairs.assign(same_model=False))
+    assert example_pair([other])[2] == "the pair of median length"
+    assert example_pair([empty]) is None
+
+
+def test_an_annotated_step_of_the_rejected_response_is_shaded(
+    synthetic: tuple[Path, Path], tmp_path: Path
+):
+    experiment = load_experiment(synthetic[0])
+    with figure_style():
+        figure = token_rewards_figure([pair_set(experiment, {"p": 30})], experiment)
+        save(figure, tmp_path, "shaded")
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["ORM", "GRM (release form)", "ICRM", "First wrong step (annotated)"]
+    rewards = figure.axes[1]
+    (span,) = (patch for patch in rewards.patches if patch.get_label().startswith("First"))
+    # Words 2 and 3 (counted from 0) are the third and the fourth token.
+    assert span.get_x() == 2.5 and span.get_x() + span.get_width() == 4.5
+
+
+def test_figures_without_pairs_say_so(synthetic: tuple[Path, Path]):
+    experiment = load_experiment(synthetic[0])
+    each = pair_set(experiment, {"p": 10})
+    figure = token_rewards_figure([replace(each, pairs=make_pairs([]))], experiment)
+    assert "no example pair" in figure.texts[0].get_text()
+    assert new_figure(1.0).get_figwidth() == 6.75
+
+
+def test_smoothing_is_a_centred_mean():
+    log = pd.DataFrame({"loss": [0.0, 3.0, 6.0, 0.0]}, index=[1, 2, 3, 4])
+    assert smooth(log, 3)["loss"].tolist() == pytest.approx([1.5, 3, 3, 3])
+
+
+def test_bad_input_is_named(tmp_path: Path):
+    yaml, results = evaluated(tmp_path, seeds=(0,), samples=100)
+    experiment = load_experiment(yaml)
+    log = results / "training/icrm/seed0.csv"
+    log.write_text("step,loss\n1,0.5\n")
+    with pytest.raises(UserError, match=r"icrm/seed0\.csv: the column 'pair_accuracy' is missing"):
+        training_curves_figure(experiment, results)
+    (results / "evaluation/seeds.csv").unlink()
+    with pytest.raises(UserError, match=r"seeds\.csv is not there"):
+        write_report_tables(experiment, results, tmp_path / "tables")
+    assert not (tmp_path / "tables").exists()
