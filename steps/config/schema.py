@@ -90,6 +90,9 @@ class Selection(Section):
     max_tokens: int = Field(ge=8)  # prompt and response together; longer ones are dropped
     right_per_prompt: int = Field(ge=1)  # most right responses of a prompt that are kept
     wrong_per_prompt: int = Field(ge=1)
+    # Evaluation prompts with fewer responses than this are filled up with right or wrong ones
+    # beyond the numbers above, so that best-of-N has enough candidates.
+    evaluation_responses: int = Field(0, ge=0)
     # Most tokens of the training set and of each evaluation set; a set without a key is whole.
     token_budget: dict[str, Annotated[int, Field(gt=0)]] = {}
     seed: int = 0

@@ -56,10 +56,10 @@ def measure(group: PromptGroup, chat: ChatFormat, max_tokens: int, dropped: Coun
     return Sized(replace(group, responses=tuple(kept)), prompt_tokens, tuple(sizes))
 
 
-def balance(sized: Sized, settings: Selection, dropped: Counter) -> Sized | None:
+def balance(sized: Sized, settings: Selection, at_least: int, dropped: Counter) -> Sized | None:
     """Keep at most the configured number of right and of wrong responses, drawn by the seed.
 
-    Returns None for a group that cannot give a pair: no right response, or no wrong one. Groups
+    Where that gives fewer than ``at_least``, others are added as far as there are any. Returns None for a group that cannot give a pair: no right response, or no wrong one. Groups
     that carry scores instead of correctness are kept whole.
     """
     labels = [response.correct for response in sized.group.responses]
@@ -77,6 +77,9 @@ def balance(sized: Sized, settings: Selection, dropped: Counter) -> Sized | None
     # Seeded by the prompt, so that one prompt's draw does not depend on the others.
     draw = random.Random(f"{settings.seed}/{sized.group.group_id}")
     chosen = draw_matched(sized.group.responses, right, wrong, settings, draw)
+    rest = sorted({*right, *wrong} - {*chosen})
+    missing = max(at_least - len(chosen), 0)
+    chosen += draw.sample(rest, min(len(rest), missing))
     dropped["responses above the number per prompt"] += len(labels) - len(chosen)
     return _subset(sized, sorted(chosen))
 
@@ -139,7 +142,8 @@ def select_set(
     dropped["prompts without a response left"] = sum(not s.group.responses for s in sized)
     sized = [s for s in sized if s.group.responses]
     if name != UNBALANCED:
-        sized = [s for s in (balance(s, settings, dropped) for s in sized) if s]
+        at_least = 0 if name == "train" else settings.evaluation_responses
+        sized = [s for s in (balance(s, settings, at_least, dropped) for s in sized) if s]
     sized = fit_budget(sized, settings.token_budget.get(name), settings.seed, dropped)
     if not sized:
         reasons = ", ".join(f"{count} {what}" for what, count in dropped.items() if count)
