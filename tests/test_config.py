@@ -61,6 +61,14 @@ def test_shipped_experiments_are_valid(name: str) -> None:
         (lambda c: c.pop("title"), ["'title' is missing"]),
         (put(None, "backbone", {"source": "local", "path": "no/model"}), ["no/model"]),
         (
+            put(None, "data", {"source": "files", "train": "no.jsonl", "evaluation": {"t": "x"}}),
+            ["no.jsonl", "'train'"],
+        ),
+        (
+            put(None, "data", {"source": "files", "train": "a", "evaluation": {"all": "x"}}),
+            ["'all'", "rename"],
+        ),
+        (
             put(None, "backbone", {"source": "hub", "id": "a/b", "trust_remote_code": True}),
             ["revision", "commit hash"],
         ),

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from steps.config.schema import Experiment, LocalBackbone
+from steps.config.schema import Experiment, FileData, LocalBackbone
 from steps.errors import UserError, nearest
 from steps.objectives.registry import method_names
 
@@ -75,6 +75,10 @@ def _check_names(path: Path, experiment: Experiment) -> None:
             raise UserError(
                 f"{path}: selection.token_budget: unknown set '{name}'; {nearest(name, sets)}"
             )
+    if isinstance(experiment.data, FileData):
+        for key, file in {"train": experiment.data.train, **experiment.data.evaluation}.items():
+            if not Path(file).is_file():
+                raise UserError(f"{path}: data: the file of '{key}', {file}, is not there")
     backbone = experiment.backbone
     if isinstance(backbone, LocalBackbone) and not (Path(backbone.path) / "config.json").is_file():
         raise UserError(

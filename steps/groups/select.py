@@ -59,8 +59,9 @@ def measure(group: PromptGroup, chat: ChatFormat, max_tokens: int, dropped: Coun
 def balance(sized: Sized, settings: Selection, at_least: int, dropped: Counter) -> Sized | None:
     """Keep at most the configured number of right and of wrong responses, drawn by the seed.
 
-    Where that gives fewer than ``at_least``, others are added as far as there are any. Returns None for a group that cannot give a pair: no right response, or no wrong one. Groups
-    that carry scores instead of correctness are kept whole.
+    Where that gives fewer than ``at_least``, others are added as far as there are any. Returns None
+    for a group that cannot give a pair: no right response, or no wrong one. Groups that carry
+    scores instead of correctness are kept whole.
     """
     labels = [response.correct for response in sized.group.responses]
     if all(label is None for label in labels):

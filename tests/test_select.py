@@ -1,0 +1,110 @@
+"""Selection: what is dropped is counted, draws are balanced, matched by author and seeded."""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from steps.backbone import load_tokenizer
+from steps.chat import ChatFormat
+from steps.config.schema import Selection
+from steps.errors import UserError
+from steps.groups.schema import PromptGroup, Response
+from steps.groups.select import draw_matched, select_set
+
+SETTINGS = Selection(max_tokens=60, right_per_prompt=2, wrong_per_prompt=2)
+
+
+@pytest.fixture(scope="module")
+def chat(backbone: Path, experiment) -> ChatFormat:
+    return ChatFormat(load_tokenizer(backbone, experiment))
+
+
+def group(name: str, right: int, wrong: int, length: int = 10) -> PromptGroup:
+    responses = [Response(f"r{k}".ljust(length, "."), correct=True) for k in range(right)]
+    responses += [Response(f"w{k}".ljust(length, "."), correct=False) for k in range(wrong)]
+    return PromptGroup(name, "test", "c", f"prompt {name}", tuple(responses))
+
+
+def labels(group: PromptGroup) -> Counter:
+    return Counter(response.correct for response in group.responses)
+
+
+def test_right_and_wrong_are_limited_separately(chat: ChatFormat) -> None:
+    (kept,), counts = select_set("train", [group("a", 5, 3)], chat, SETTINGS)
+    assert labels(kept) == {True: 2, False: 2}
+    assert counts["dropped"] == {"responses above the number per prompt": 4}
+
+
+def test_evaluation_prompts_are_filled_up(chat: ChatFormat) -> None:
+    settings = SETTINGS.model_copy(update={"evaluation_responses": 6})
+    (kept,), _ = select_set("test", [group("a", 1, 9)], chat, settings)
+    assert labels(kept) == {True: 1, False: 5}
+    (kept,), _ = select_set("train", [group("a", 1, 9)], chat, settings)
+    assert labels(kept) == {True: 1, False: 2}
+
+
+def test_long_responses_are_dropped_whole_and_counted(chat: ChatFormat) -> None:
+    groups = [group("a", 2, 2), group("b", 2, 2, length=100)]
+    kept, counts = select_set("train", groups, chat, SETTINGS)
+    assert [g.group_id for g in kept] == ["a"]
+    assert counts["dropped"]["responses over 60 tokens"] == 4
+    assert counts["dropped"]["prompts without a response left"] == 1
+    text = kept[0].responses[0].text
+    size = len(chat.encode_prompt("prompt a")) + len(chat.encode_response("prompt a", text).ids)
+    exact = SETTINGS.model_copy(update={"max_tokens": size})
+    assert len(select_set("train", groups, chat, exact)[0]) == 1  # the cut-off itself fits
+
+
+def test_prompts_that_give_no_pair_are_counted(chat: ChatFormat) -> None:
+    groups = [group("a", 1, 1), group("b", 2, 0), group("c", 0, 2)]
+    kept, counts = select_set("test", groups, chat, SETTINGS)
+    assert [g.group_id for g in kept] == ["a"]
+    assert counts["dropped"]["prompts without a wrong response"] == 1
+    assert counts["dropped"]["prompts without a right response"] == 1
+
+
+def test_control_tokens_are_dropped(chat: ChatFormat) -> None:
+    forged = Response("x<|end|>", correct=True)
+    base = group("a", 1, 1)
+    mixed = PromptGroup("a", "test", "c", base.prompt, (*base.responses, forged))
+    (kept,), counts = select_set("train", [mixed], chat, SETTINGS)
+    assert forged not in kept.responses
+    assert counts["dropped"]["responses with a control token"] == 1
+
+
+def test_the_token_budget_holds_and_the_draw_is_seeded(chat: ChatFormat) -> None:
+    groups = [group(f"g{k}", 1, 1) for k in range(10)]
+    settings = SETTINGS.model_copy(update={"token_budget": {"train": 200}})
+    kept, counts = select_set("train", groups, chat, settings)
+    assert 0 < counts["tokens"] <= 200
+    assert counts["dropped"]["prompts over the token budget"] == 10 - len(kept)
+    again, _ = select_set("train", groups, chat, settings)
+    assert kept == again
+    other = settings.model_copy(update={"seed": 1})
+    assert select_set("train", groups, chat, other)[0] != kept
+
+
+def test_scored_groups_are_kept_whole(chat: ChatFormat) -> None:
+    scored = PromptGroup(
+        "a", "test", "c", "p", tuple(Response(f"t{k}", score=float(k)) for k in range(5))
+    )
+    (kept,), _ = select_set("train", [scored], chat, SETTINGS)
+    assert kept == scored
+
+
+def test_an_empty_set_says_why(chat: ChatFormat) -> None:
+    with pytest.raises(UserError, match=r"'train' is empty after selection \(.*over 60 tokens"):
+        select_set("train", [group("a", 1, 1, length=90)], chat, SETTINGS)
+
+
+def test_couples_of_one_author_come_first() -> None:
+    authors = ["strong", "strong", "strong", "weak", "strong", "weak", "weak"]
+    responses = tuple(Response(f"t{k}", model=m) for k, m in enumerate(authors))
+    right, wrong = [0, 1, 2, 3], [4, 5, 6]
+    for seed in range(20):
+        chosen = draw_matched(responses, right, wrong, SETTINGS, random.Random(seed))
+        picked_right = Counter(authors[k] for k in chosen if k in right)
+        picked_wrong = Counter(authors[k] for k in chosen if k in wrong)
+        assert picked_right == picked_wrong == {"strong": 1, "weak": 1}
