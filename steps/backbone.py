@@ -19,7 +19,9 @@ from steps.errors import UserError
 from steps.files import sha256
 from steps.packing import ATTENTION, GroupSpan, position_ids
 
-logging.disable_progress_bar()  # ours tell more
+# Ours tell more; and a reward head that a language model lacks is expected, not news.
+logging.disable_progress_bar()
+logging.set_verbosity_error()
 
 # Architectures whose decoder layers take the packed layout unchanged; others may hide state
 # (sliding windows, soft-capping, recurrent layers) that it would silently get wrong.

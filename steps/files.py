@@ -23,13 +23,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.part")
     remove(temporary)
     try:
-        yield temporary
+        with named_errors(path):
+            yield temporary
     except BaseException:
         remove(temporary)
         raise
     if path.is_dir():
         remove(path)
     os.replace(temporary, path)
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Let an `OSError` of the block name ``path``: a full disk does not say which file it hit."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def remove(path: Path) -> None:

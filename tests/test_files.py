@@ -67,6 +67,17 @@ def test_no_disk_space_is_one_sentence(capsys: pytest.CaptureFixture) -> None:
     assert "results/x" in str(exit_.value.code)
 
 
+def test_a_full_disk_names_the_output(tmp_path: Path) -> None:
+    def write() -> None:
+        with atomic_path(tmp_path / "big.bin"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(SystemExit) as exit_:
+        run_command(write)
+    assert str(tmp_path / "big.bin") in str(exit_.value.code)
+    assert not list(tmp_path.iterdir())
+
+
 def test_faults_of_the_program_keep_their_traceback() -> None:
     def fault() -> None:
         raise ZeroDivisionError

@@ -345,7 +345,7 @@ def test_prepare_takes_own_files(monkeypatch, tmp_path: Path, capsys) -> None:
     [
         ([PAIR_ROW], "mine", "have the same prompt"),
         ([{"prompt": "Why?", "responses": [{"text": "a"}]}], "mine", "'mine' has no response"),
-        ([PAIR_ROW], "train", "cannot be called 'train'"),
+        ([PAIR_ROW], "train", "'train' has a meaning of its own"),
     ],
 )
 def test_prepare_leaves_nothing_after_an_error(

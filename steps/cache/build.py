@@ -20,7 +20,7 @@ from steps.cache.key import CacheKey, text_key
 from steps.cache.store import ARRAYS, INDEX
 from steps.chat import ChatFormat, EncodedResponse
 from steps.errors import UserError
-from steps.files import read_json, remove, sha256, write_json
+from steps.files import named_errors, read_json, remove, sha256, write_json
 from steps.groups.schema import PromptGroup
 from steps.lm_head import tempered_log_probs
 from steps.packing import GroupSpan, position_ids, predictors, span_of
@@ -146,7 +146,7 @@ def build_cache(
     for batch in batches[done:]:
         arrays = compute_batch(model, batch, key)
         for name, array in arrays.items():
-            with (work / name).open("ab") as stream:
+            with named_errors(work / name), (work / name).open("ab") as stream:
                 stream.write(np.ascontiguousarray(array).tobytes())
                 stream.flush()
                 os.fsync(stream.fileno())

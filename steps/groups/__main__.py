@@ -75,10 +75,6 @@ def make_sets(experiment: Experiment, raw: Path | None) -> tuple[Sets, dict[str,
         case ToyData() as data:
             sets, facts = toy_sets(data)
         case data:
-            if "train" in data.evaluation:
-                raise UserError(
-                    "data.evaluation: a set cannot be called 'train'; give it another name"
-                )
             sets, facts = file_sets(data)
     for name, groups in sets.items():
         if not groups:
