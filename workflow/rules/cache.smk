@@ -8,8 +8,8 @@ rule cache:
         directory(f"{RESULTS}/cache/{{set}}"),
     log:
         f"{RESULTS}/logs/cache-{{set}}.log",
-    # Nine trainings wait for this one, so it goes first.
-    priority: 10
+    wildcard_constraints:
+        set="|".join(EVALUATION_SETS),
     conda:
         "../../environment.yml"
     threads: EXPERIMENT.threads
@@ -23,3 +23,10 @@ rule cache:
         "python -m steps.cache build --experiment {params.experiment}"
         " --backbone {input.backbone} --groups {input.groups} --output {output}"
         " --work {params.work} --card {params.card} 2>&1 | tee {log}"
+
+
+# All trainings wait for this one, so it goes first.
+use rule cache as cache_train with:
+    wildcard_constraints:
+        set="train",
+    priority: 10
