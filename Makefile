@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: quickstart test tiny lint publish
 
 quickstart: .venv/installed
-	snakemake
+	snakemake --rerun-incomplete
 	@cat results/quickstart/tables/main.md
 	@echo 'Tables:  results/quickstart/tables   Figures: results/quickstart/figures'
 
@@ -13,7 +13,7 @@ test: .venv/installed
 	python -m pytest
 
 tiny: .venv/installed
-	snakemake --config experiment=tiny
+	snakemake --rerun-incomplete --config experiment=tiny
 
 lint: .venv/installed
 	ruff check .

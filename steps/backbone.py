@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -61,14 +62,7 @@ def load_tokenizer(folder: Path, experiment: Experiment) -> PreTrainedTokenizerB
 def load_generator(folder: Path, experiment: Experiment) -> PreTrainedModel:
     """Load the causal language model of a folder for the packed layout, in fp32, for inference."""
     _check_supported(folder, experiment)
-    model = _load(
-        AutoModelForCausalLM.from_pretrained,
-        folder,
-        experiment,
-        dtype=torch.float32,
-        attn_implementation=ATTENTION,
-        use_safetensors=True,
-    )
+    model = _load_weights(AutoModelForCausalLM, folder, experiment, may_lack=set())
     return model.eval().requires_grad_(False)
 
 
@@ -78,15 +72,48 @@ def load_reward_model(folder: Path, experiment: Experiment) -> PreTrainedModel:
     A folder without reward head (a language model) gets a random one: set the seed before.
     """
     _check_supported(folder, experiment)
-    return _load(
-        AutoModelForSequenceClassification.from_pretrained,
+    head = {"score.weight"}
+    return _load_weights(
+        AutoModelForSequenceClassification, folder, experiment, may_lack=head, num_labels=1
+    )
+
+
+def _load_weights(
+    auto_class: type, folder: Path, experiment: Experiment, may_lack: set[str], **arguments
+) -> PreTrainedModel:
+    """Load a model whole: a weight that the files lack would silently be drawn at random."""
+    model, report = _load(
+        auto_class.from_pretrained,
         folder,
         experiment,
-        num_labels=1,
         dtype=torch.float32,
         attn_implementation=ATTENTION,
         use_safetensors=True,
+        output_loading_info=True,
+        **arguments,
     )
+    lacking = sorted(set(report["missing_keys"]) - may_lack) + list(report["mismatched_keys"])
+    if lacking:
+        raise UserError(
+            f"the weights in {folder} are incomplete: {len(lacking)} are missing or of another "
+            f"shape, for example '{lacking[0]}'; fetch the model again"
+        )
+    return model
+
+
+def load_lm_head(folder: Path, model: PreTrainedModel) -> Tensor:
+    """Return the LM head, [V, D], of the folder that a reward model was loaded from.
+
+    It is the embedding where the two are tied; else it is read from the files, because a sequence
+    classifier has no place for it.
+    """
+    if model.config.tie_word_embeddings:
+        return model.get_input_embeddings().weight.detach()
+    for file in sorted(Path(folder).glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            if "lm_head.weight" in weights.keys():  # noqa: SIM118 (no mapping)
+                return weights.get_tensor("lm_head.weight").float()
+    raise UserError(f"there is no lm_head.weight in {folder}; the language-model term needs it")
 
 
 def _check_supported(folder: Path, experiment: Experiment) -> None:

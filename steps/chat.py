@@ -90,7 +90,10 @@ class ChatFormat:
         if response is not None:
             messages.append({"role": "assistant", "content": response})
         return self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=response is None
+            messages,
+            tokenize=False,
+            add_generation_prompt=response is None,
+            date_string="26 Jul 2024",  # some templates print today's date where none is given
         )
 
     def _refuse_controls(self, text: str, what: str) -> None:

@@ -1,5 +1,6 @@
 """Writing files so that a killed job leaves either the whole output or none."""
 
+import errno
 import hashlib
 import json
 import os
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from steps.errors import UserError
 
@@ -29,8 +32,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
         remove(temporary)
         raise
     if path.is_dir():
+        _refuse_foreign_files(path, temporary)
         remove(path)
     os.replace(temporary, path)
+
+
+def _refuse_foreign_files(old: Path, new: Path) -> None:
+    """Refuse to replace a folder that holds what its successor does not: it may not be ours."""
+    names = {p.name for p in old.iterdir()} - {p.name for p in new.iterdir()}
+    names.discard(".snakemake_timestamp")
+    if names:
+        remove(new)
+        raise UserError(
+            f"{old} holds '{min(names)}', which this step does not write; move it away or give "
+            "another output folder"
+        )
 
 
 @contextmanager
@@ -41,6 +57,11 @@ def named_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
+    except SafetensorError as error:
+        # The library wraps the system's error into a text of its own.
+        if "os error 28" not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 def remove(path: Path) -> None:

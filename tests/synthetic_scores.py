@@ -45,7 +45,7 @@ def write_experiment(
             for k in range(problems)
         ]
         write_groups(results / "groups" / f"{name}.parquet", groups)
-        write_pairs(results / "pairs" / f"{name}.parquet", make_pairs([] if annotated else groups))
+        write_pairs(results / "pairs" / f"{name}.parquet", make_pairs(groups))
         for method in METHODS:
             for seed in seeds:
                 scores = make_scores(groups, skill=1.0, draw=draw)

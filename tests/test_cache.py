@@ -1,5 +1,6 @@
 """The cache: equal to a live computation, resumable, and aware of what it was made from."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -98,10 +99,31 @@ def test_an_interrupted_run_continues_with_the_same_bytes(
     assert contents(output) == contents(cache.folder)
 
 
+def test_a_second_writer_is_refused(parts, tmp_path: Path) -> None:
+    model, encoded, key = parts
+    with (
+        build_module._only_writer(tmp_path / "work"),
+        pytest.raises(UserError, match="another process is writing"),
+    ):
+        build_cache(model, encoded, key, 150, tmp_path / "work", tmp_path / "cache")
+
+
+def test_values_that_are_not_finite_do_not_pass(cache: Cache, parts) -> None:
+    model, encoded, key = parts
+    path = cache.folder / "log_probs.bin"
+    damaged = np.full(cache.meta["tokens"], np.nan, np.float32).tobytes()
+    path.write_bytes(damaged)
+    meta = json.loads((cache.folder / "meta.json").read_text())
+    meta["files"]["log_probs.bin"]["sha256"] = hashlib.sha256(damaged).hexdigest()
+    (cache.folder / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(UserError, match="differ by inf"):
+        verify_cache(Cache(cache.folder), model, encoded, key, 3)
+
+
 def test_a_truncated_file_is_named(cache: Cache) -> None:
     path = cache.folder / "hidden.bin"
     path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(UserError, match=r"hidden\.bin is truncated"):
+    with pytest.raises(UserError, match=r"hidden\.bin is truncated or damaged"):
         Cache(cache.folder)
 
 

@@ -246,6 +246,35 @@ def test_pooling_adds_sets_and_keeps_a_shared_problem_one():
     ]
 
 
+def test_the_annotated_set_is_neither_compared_nor_pooled(tmp_path: Path):
+    yaml, results = write_experiment(tmp_path)
+    experiment = load_experiment(yaml)
+    sets = read_evaluation_sets(experiment, results)
+    assert all(len(each.pairs) for each in sets)
+    table = collect(experiment, sets)
+    annotated = table[table["eval_set"] == "first_wrong_step"]
+    assert not annotated["metric"].str.startswith(("pair_accuracy", "best_of_")).any()
+    assert annotated["metric"].str.startswith("first_wrong_step").any()
+    assert not table[table["eval_set"] == "all"]["group_id"].str.startswith("first_wrong").any()
+
+
+def test_baselines_break_ties_by_a_coin(tmp_path: Path):
+    yaml, _ = write_experiment(tmp_path)
+    rewards = [1.0, 1.0, 0.5, 2.0]
+    each = evaluation_set({"p": [True, False, False, False]}, rewards, lengths=[4, 4, 3, 5])
+    each.scores["orm", 0]["token_log_probs"] = [np.full(4, -1.0)] * 4
+    each.scores["orm", 0]["token_rewards"] = [np.zeros(4)] * 4
+    each.scores["orm", 0]["token_ends"] = [np.arange(4)] * 4
+    scores = each.scores["orm", 0]
+    experiment = load_experiment(yaml).model_copy(update={"methods": ["orm"], "seeds": [0]})
+    table = collect(
+        experiment, [EvaluationSet("test", each.groups, each.pairs, {("orm", 0): scores})]
+    )
+    wins = table[table["metric"] == "pair_accuracy"].set_index("method")["numerator"]
+    assert wins["orm"] == 1.0
+    assert wins["longest"] == wins["shortest"] == wins["random"] == 1.5
+
+
 def run(monkeypatch: pytest.MonkeyPatch, yaml: Path, results: Path, output: Path) -> None:
     arguments = ["--experiment", yaml, "--results", results, "--output", output]
     card = ["--card", output.parent / "card.json"]

@@ -27,11 +27,22 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
-    for name in ("one", "two"):
+    for text in ("one", "two"):
         with atomic_path(tmp_path / "folder") as temporary:
             temporary.mkdir()
-            (temporary / name).touch()
-    assert [p.name for p in (tmp_path / "folder").iterdir()] == ["two"]
+            (temporary / "file").write_text(text)
+    assert (tmp_path / "folder/file").read_text() == "two"
+
+
+def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
+    write_text(tmp_path / "folder/thesis.tex", "years of work")
+    with (
+        pytest.raises(UserError, match=r"holds 'thesis\.tex', which this step does not write"),
+        atomic_path(tmp_path / "folder") as temporary,
+    ):
+        temporary.mkdir()
+        (temporary / "file").touch()
+    assert [p.name for p in tmp_path.rglob("*.*")] == ["thesis.tex"]
 
 
 def test_left_overs_of_a_kill_are_not_taken_for_output(tmp_path: Path) -> None:
@@ -143,7 +154,11 @@ def test_a_column_of_another_type_is_refused(tmp_path: Path) -> None:
     write_groups(path, [group()])
     table = pq.read_table(path).drop_columns(["responses"])
     pq.write_table(table.append_column("responses", pa.array(["text"])), path)
-    with pytest.raises(UserError, match="another type"):
+    with pytest.raises(UserError, match="lacks the field 'text'"):
+        read_groups(path)
+    table = pq.read_table(path).drop_columns(["responses", "prompt"])
+    pq.write_table(table.append_column("prompt", pa.array([[1]])), path)
+    with pytest.raises(UserError, match=r"'prompt'|'responses'"):
         read_groups(path)
 
 

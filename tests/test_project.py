@@ -1,5 +1,6 @@
 """Promises about the project's own files."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,8 +8,10 @@ import sys
 import pytest
 import yaml
 
+from steps.config import Experiment
 from tests.conftest import ROOT
 
+SCHEMA = ROOT / "workflow/schemas/experiment.schema.json"
 STAGES = ["download", "groups", "pairs", "cache", "train", "score", "evaluate", "report"]
 
 
@@ -58,3 +61,12 @@ def test_no_text_names_the_optional_test_data_but_its_helper() -> None:
         if (ROOT / name).is_file() and word in (ROOT / name).read_text(errors="ignore")
     ]
     assert naming in ([], ["tests/reference_data.py"])
+
+
+def test_the_written_schema_is_that_of_the_code() -> None:
+    """Editors read it; `python -m tests.test_project` writes it anew."""
+    assert json.loads(SCHEMA.read_text()) == Experiment.model_json_schema()
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(json.dumps(Experiment.model_json_schema(), indent=2, sort_keys=True) + "\n")

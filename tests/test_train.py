@@ -1,14 +1,28 @@
 """Training from the cache: it learns, repeats itself, and saves standard models."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
-from steps.backbone import frozen_layers, load_generator, load_reward_model, load_tokenizer
+from steps.backbone import (
+    frozen_layers,
+    load_generator,
+    load_lm_head,
+    load_reward_model,
+    load_tokenizer,
+    upper_parameters,
+)
 from steps.cache.build import build_cache, encode_groups
 from steps.cache.key import cache_key
 from steps.cache.store import Cache
@@ -54,6 +68,7 @@ def make_trainer(method, backbone, experiment, cache, pairs, settings=SETTINGS) 
     model = load_reward_model(backbone, experiment)
     return Trainer(
         model=model,
+        lm_head_weight=load_lm_head(backbone, model),
         cache=cache,
         groups=training_groups(cache, pairs),
         objective=Objective(load_method(method).terms(experiment)),
@@ -88,18 +103,24 @@ def test_same_seed_same_weights(backbone, experiment, cache, pairs) -> None:
 
 
 def test_groups_per_step_equals_accumulation(backbone, experiment, cache, pairs) -> None:
-    """A step of three groups has the gradient of the three groups' pairs together."""
-    trainer = make_trainer("icrm", backbone, experiment, cache, pairs)
-    trainer.model.requires_grad_(False)
-    parameters = list(trainer.model.score.parameters())
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-    trainer.lm_head = trainer._lm_head()
+    """A step of three groups has the gradient of the plain mean over all their pairs."""
+    settings = SETTINGS.model_copy(update={"max_gradient_norm": 1e9})
+    trainer = make_trainer("orm", backbone, experiment, cache, pairs, settings)
+    model, trainer.lm_head = trainer.model, None
+    parameters = upper_parameters(model, trainer.first_layer)
     row = trainer._step(trainer.groups, parameters)
+    accumulated = [p.grad.clone() for p in parameters]
+    model.zero_grad()
+    margins = [
+        batch.chosen.final_rewards - batch.rejected.final_rewards
+        for batch in map(trainer._forward, trainer.groups)
+    ]
+    loss = torch.nn.functional.softplus(-torch.cat(margins)).mean()
+    loss.backward()
     assert row["pairs"] == len(pairs)
-    assert row["loss"] == pytest.approx(
-        0.9 * row["bradley_terry"] + 0.1 * row["consistency"] + row["language_model"], rel=1e-6
-    )
+    assert row["loss"] == pytest.approx(loss.item(), rel=1e-6)
+    for one, other in zip(accumulated, parameters, strict=True):
+        assert torch.allclose(one, other.grad, atol=1e-7)
 
 
 def test_every_epoch_sees_every_group_once() -> None:
@@ -139,12 +160,15 @@ def test_the_standard_class_gives_our_rewards_with_padding(
     scores = score_groups(model, cache, groups, 1, "ours").set_index(["group_id", "response"])
     standard = AutoModelForSequenceClassification.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    chat = ChatFormat(tokenizer)
     rows, expected = [], []
     for group in groups:
         for number, response in enumerate(group.responses):
-            encoded = chat.encode_response(group.prompt, response.text)
-            rows.append({"input_ids": chat.encode_prompt(group.prompt) + encoded.ids})
+            messages = [
+                {"role": "user", "content": group.prompt},
+                {"role": "assistant", "content": response.text},
+            ]
+            ids = tokenizer.apply_chat_template(messages, return_dict=False)
+            rows.append({"input_ids": ids})
             expected.append(scores.loc[(group.group_id, number), "reward"])
     batch = tokenizer.pad(rows, return_tensors="pt")
     with torch.no_grad():
@@ -165,3 +189,39 @@ def test_a_diverged_loss_names_the_group(backbone, experiment, cache, pairs) -> 
         trainer.model.score.weight.fill_(float("nan"))
     with pytest.raises(UserError, match="on group 'g"):
         trainer.train()
+
+
+def test_an_untied_lm_head_is_read_from_the_files(backbone, tmp_path: Path, experiment) -> None:
+    config = LlamaConfig.from_pretrained(backbone, tie_word_embeddings=False)
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(tmp_path)
+    reward_model = load_reward_model(tmp_path, experiment)
+    assert torch.equal(load_lm_head(tmp_path, reward_model), model.lm_head.weight)
+    assert not torch.equal(model.lm_head.weight, reward_model.get_input_embeddings().weight)
+
+
+def test_incomplete_weights_are_refused(backbone, tmp_path: Path, experiment) -> None:
+    shutil.copytree(backbone, tmp_path / "model")
+    file = tmp_path / "model/model.safetensors"
+    weights = {k: v for k, v in load_file(file).items() if ".layers.1." not in k}
+    save_file(weights, file, metadata={"format": "pt"})
+    for load in (load_generator, load_reward_model):
+        with pytest.raises(UserError, match=r"incomplete: 9 are missing.*layers\.1"):
+            load(tmp_path / "model", experiment)
+
+
+def test_truncated_weights_are_named(backbone, tmp_path: Path, experiment) -> None:
+    shutil.copytree(backbone, tmp_path / "model")
+    file = tmp_path / "model/model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(UserError, match="damaged"):
+        load_generator(tmp_path / "model", experiment)
+
+
+def test_a_frozen_file_of_other_layers_is_refused(saved, backbone, experiment, tmp_path) -> None:
+    model, folder = saved
+    tokenizer = load_tokenizer(backbone, experiment)
+    frozen = folder.parent / "frozen.safetensors"
+    with pytest.raises(UserError, match="holds other layers"):
+        save_reward_model(model, tokenizer, 2, frozen, tmp_path / "model", {})
+    assert not (tmp_path / "model").exists()

@@ -5,8 +5,11 @@ are safely on disk, so an interrupted run continues after the last of them with 
 an undisturbed one. The finished folder is renamed to its place.
 """
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -138,15 +141,47 @@ def build_cache(
         "texts": [text_key(key.chat_format, g.group.prompt, r.text)
                   for g in groups for r in g.group.responses],
     }  # fmt: skip
-    done = _resume(work, plan)
+    with _only_writer(work):
+        done = _resume(work, plan)
+        _compute(model, groups, batches, done, key, work, output.name)
+        _finish(model, groups, key, work, output)
+    return done
+
+
+@contextmanager
+def _only_writer(work: Path) -> Iterator[None]:
+    """Hold a lock on the unfinished work; the system frees it when the process ends, however."""
+    lock = work.with_name(work.name + ".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another process is writing {work} (perhaps one that outlived its controller); "
+                "wait for it or end it, then start again"
+            ) from None
+        yield
+
+
+def _compute(
+    model: PreTrainedModel,
+    groups: list[EncodedGroup],
+    batches: list[list[EncodedGroup]],
+    done: int,
+    key: CacheKey,
+    work: Path,
+    name: str,
+) -> None:
+    """Append the batches that are not done yet, each safely on disk before the journal says so."""
     journal = work / "journal.jsonl"
     total = sum(g.span.tokens for g in groups)
     before = sum(g.span.tokens for batch in batches[:done] for g in batch)
-    progress = Progress(f"cache {output.name}", total, "tokens", before)
+    progress = Progress(f"cache {name}", total, "tokens", before)
     for batch in batches[done:]:
         arrays = compute_batch(model, batch, key)
-        for name, array in arrays.items():
-            with named_errors(work / name), (work / name).open("ab") as stream:
+        for file, array in arrays.items():
+            with named_errors(work / file), (work / file).open("ab") as stream:
                 stream.write(np.ascontiguousarray(array).tobytes())
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -156,8 +191,6 @@ def build_cache(
             stream.flush()
             os.fsync(stream.fileno())
         progress.advance(sum(g.span.tokens for g in batch))
-    _finish(model, groups, key, work, output)
-    return done
 
 
 def _resume(work: Path, plan: dict) -> int:
@@ -219,8 +252,8 @@ def _finish(
         "files": files,
     }
     write_json(work / "meta.json", meta)
-    for name in ("plan.json", "journal.jsonl"):
-        (work / name).unlink(missing_ok=True)
     remove(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     os.replace(work, output)
+    for name in ("plan.json", "journal.jsonl"):
+        (output / name).unlink(missing_ok=True)

@@ -63,31 +63,37 @@ class Cache:
         for name, facts in self.meta["files"].items():
             path = self.folder / name
             size = path.stat().st_size if path.is_file() else 0
-            if size != facts["bytes"]:
+            expected = facts["bytes"]
+            if name in ARRAYS:  # from the index, so that a wrong size is not believed
+                width = self.meta["hidden_size"] if name == "hidden.bin" else 1
+                expected = self.meta["tokens"] * width * np.dtype(ARRAYS[name]).itemsize
+            if size != expected:
                 raise UserError(
-                    f"{path} is truncated ({size:,} of {facts['bytes']:,} bytes); delete "
-                    f"{self.folder} and run the cache step again"
+                    f"{path} is truncated or damaged ({size:,} instead of {expected:,} bytes); "
+                    f"delete {self.folder} and run the cache step again"
                 )
 
-    def _map(self, name: str, width: int | None = None) -> np.memmap:
-        shape = (self.meta["tokens"],) if width is None else (self.meta["tokens"], width)
+    def array(self, name: str) -> np.memmap:
+        """One of `ARRAYS`, [T] or [T, D]."""
+        tokens = self.meta["tokens"]
+        shape = (tokens, self.meta["hidden_size"]) if name == "hidden.bin" else (tokens,)
         # Copy-on-write: torch wants a writable buffer, the file stays as it is.
         return np.memmap(self.folder / name, dtype=ARRAYS[name], mode="c", shape=shape)
 
     @cached_property
     def tokens(self) -> np.memmap:
         """[T], token ids."""
-        return self._map("tokens.bin")
+        return self.array("tokens.bin")
 
     @cached_property
     def log_probs(self) -> np.memmap:
         """[T], generator log-probabilities."""
-        return self._map("log_probs.bin")
+        return self.array("log_probs.bin")
 
     @cached_property
     def hidden(self) -> np.memmap:
         """[T, D], input of the first trained layer."""
-        return self._map("hidden.bin", self.meta["hidden_size"])
+        return self.array("hidden.bin")
 
     @cached_property
     def groups(self) -> dict[str, CachedGroup]:

@@ -44,10 +44,8 @@ def verify_cache(
                 f"{cache.folder}: group '{group.group.group_id}' is stored with other tokens; "
                 "delete the folder and run the cache step again"
             )
-        for name, cached in (("log_probs.bin", cache.log_probs), ("hidden.bin", cache.hidden)):
-            difference = np.abs(cached[rows] - live[name]) / np.maximum(1, np.abs(live[name]))
-            # NaN marks prompt tokens; a nucleus gives -inf on both sides, whose difference is NaN.
-            worst[name] = max(worst.get(name, 0.0), float(np.nanmax(difference, initial=0.0)))
+        for name in set(live) - {"tokens.bin"}:
+            worst[name] = max(worst.get(name, 0.0), _deviation(cache.array(name)[rows], live[name]))
     for name, deviation in worst.items():
         if deviation > TOLERANCE:
             raise UserError(
@@ -55,3 +53,15 @@ def verify_cache(
                 "delete the folder and run the cache step again"
             )
     return worst
+
+
+def _deviation(cached: np.ndarray, live: np.ndarray) -> float:
+    """Return the largest |cached - live| / max(1, |live|); infinite where only one is finite.
+
+    NaN marks prompt tokens, and a token outside the nucleus has -inf: both must agree exactly.
+    """
+    finite = np.isfinite(live)
+    if not np.array_equal(cached[~finite], live[~finite], equal_nan=True):
+        return float("inf")
+    difference = np.abs(cached[finite] - live[finite]) / np.maximum(1, np.abs(live[finite]))
+    return float(difference.max(initial=0.0)) if np.isfinite(difference).all() else float("inf")

@@ -46,6 +46,8 @@ def load_experiment(path: Path | str) -> Experiment:
         known = [p.stem for p in sorted(path.parent.glob("*.yaml"))]
         hint = nearest(path.stem, known) if known else f"{path.parent} has no experiment"
         raise UserError(f"there is no experiment file {path}; {hint}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; give a YAML file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -100,6 +102,8 @@ def _describe(error: ValidationError, content: dict) -> str:
         return f"unknown key '{key}'; {nearest(visible[-1], _known_keys(where[:-1], section))}"
     if first["type"] == "missing":
         return f"the key '{key}' is missing"
+    if first["type"] == "union_tag_not_found":
+        return f"the key '{key}.source' is missing"
     if first["type"] == "union_tag_invalid":
         tag = first["ctx"]["tag"]
         tags = [known.strip(" '") for known in first["ctx"]["expected_tags"].split(",")]

@@ -5,11 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# Single responses in which a human marked the first wrong step: made to locate mistakes, not to
+# compare responses, so this set is neither balanced nor paired nor pooled with others.
+ANNOTATED_SET = "first_wrong_step"
+
 
 class Section(BaseModel):
     """A part of the file. An unknown key or a value of the wrong type is an error."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class SmolLM2Backbone(Section):
@@ -78,7 +82,8 @@ class FileData(Section):
 
     source: Literal["files"]
     train: str
-    evaluation: dict[str, str] = Field(min_length=1)
+    # Names become parts of paths and of commands.
+    evaluation: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], str] = Field(min_length=1)
 
 
 Data = Annotated[ChampData | ToyData | FileData, Field(discriminator="source")]
@@ -180,7 +185,7 @@ class Experiment(Section):
             case FileData(evaluation=sets):
                 return list(sets)
             case _:
-                return ["in_distribution", "out_of_distribution", "first_wrong_step"]
+                return ["in_distribution", "out_of_distribution", ANNOTATED_SET]
 
     def backbone_folder(self) -> Path:
         """Where the backbone lies once the download step has run (relative to the root)."""

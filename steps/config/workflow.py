@@ -1,5 +1,8 @@
 """What the Snakemake rules ask of the experiment."""
 
+import ast
+import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,8 @@ from snakemake.exceptions import WorkflowError
 from steps.config.load import check_overrides, load_experiment
 from steps.config.schema import Experiment
 from steps.errors import UserError
+
+STEPS = Path(__file__).resolve().parent.parent
 
 
 def read_experiment(config: dict[str, Any]) -> tuple[str, Path, Experiment]:
@@ -25,10 +30,37 @@ def read_experiment(config: dict[str, Any]) -> tuple[str, Path, Experiment]:
         raise WorkflowError(str(error)) from None
 
 
-def sections(experiment: Experiment, *names: str) -> dict[str, Any]:
-    """Return the parts of the experiment that a rule depends on: a change reruns that rule."""
+def depends(experiment: Experiment, sections: list[str], code: list[str]) -> dict[str, Any]:
+    """Return what a rule depends on besides its input files: a change reruns that rule.
+
+    Args:
+        sections: parts of the experiment file.
+        code: sub-packages of ``steps``; "." stands for the modules directly in it.
+    """
     whole = experiment.model_dump(mode="json")
-    return {name: whole[name] for name in names}
+    facts = {name: whole[name] for name in sections}
+    return facts | {"code": {package: _code_hash(package) for package in code}}
+
+
+@cache
+def _code_hash(package: str) -> str:
+    """Return a hash of a package's syntax trees: comments and layout do not count."""
+    folder = STEPS / package
+    files = folder.glob("*.py") if package == "." else folder.rglob("*.py")
+    trees = [ast.dump(ast.parse(file.read_text(encoding="utf-8"))) for file in sorted(files)]
+    return hashlib.sha256("\0".join(trees).encode()).hexdigest()[:16]
+
+
+def backbone_files(experiment: Experiment) -> list[str]:
+    """Return what rules read of the backbone, the folder first.
+
+    The files of a user's own folder are named too: they may be overwritten in place, which leaves
+    the folder's time as it was.
+    """
+    folder = experiment.backbone_folder()
+    local = experiment.backbone.source == "local"
+    files = sorted(p for p in folder.iterdir() if p.is_file()) if local else []
+    return [str(path) for path in [folder, *files]]
 
 
 def raw_data(experiment: Experiment) -> dict[str, str]:

@@ -44,7 +44,7 @@ def collect(experiment: Experiment, sets: list[EvaluationSet]) -> pd.DataFrame:
     if not frames:
         return pd.DataFrame(columns=columns)
     table = pd.concat(frames, ignore_index=True)[columns]
-    with_pairs = [each.name for each in sets if len(each.pairs)]
+    with_pairs = [each.name for each in sets if each.compares]
     if len(with_pairs) > 1:
         table = pd.concat([table, pool(table, with_pairs)], ignore_index=True)
     return table
@@ -72,9 +72,9 @@ def _measure(
                 | reward_length_correlation(eval_set, rewards),
             )
     for name, rewards in baseline_rewards(eval_set).items():
+        # Lengths are often equal: baselines break ties by a coin, and chance is one throughout.
         wins = strict_wins(eval_set, rewards)
-        if name == "random":
-            wins = np.full(len(wins), 0.5)  # a coin; equal rewards would count as ties, that is 0
+        wins += 0.5 * (1 - wins - strict_wins(eval_set, -rewards))
         measures = _comparisons(experiment, eval_set, rewards, wins)
         match name:
             case "random":
@@ -92,10 +92,9 @@ def _comparisons(
 ) -> Measures:
     """Pair accuracies and best-of-N.
 
-    A set without pairs was not made to compare responses (annotated single solutions, say), so
-    best-of-N has no meaning there either.
+    A set that was not made to compare responses has neither.
     """
-    if not len(eval_set.pairs):
+    if not eval_set.compares:
         return {}
     numbers = experiment.evaluation.best_of
     return pair_accuracies(eval_set, wins) | best_of_n_accuracies(eval_set, rewards, numbers)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from steps.config import Experiment
+from steps.config.schema import ANNOTATED_SET
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup, Response, read_groups
 from steps.pairs.schema import read_pairs
@@ -32,6 +33,13 @@ class EvaluationSet:
     groups: list[PromptGroup]
     pairs: pd.DataFrame
     scores: dict[tuple[str, int], pd.DataFrame]
+
+    @property
+    def compares(self) -> bool:
+        """Whether the set was made to compare responses: it has pairs and is not the annotated one,
+        whose few single responses are neither balanced nor all free of hints.
+        """
+        return self.name != ANNOTATED_SET and len(self.pairs) > 0
 
     @cached_property
     def starts(self) -> dict[str, int]:

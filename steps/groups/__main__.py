@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from steps.config import Experiment, load_experiment
-from steps.config.schema import ChampData, FileData, ToyData
+from steps.config.schema import ANNOTATED_SET, ChampData, FileData, ToyData
 from steps.errors import UserError, run_command
 from steps.files import atomic_path, write_json
 from steps.groups import select
@@ -54,7 +54,7 @@ def file_sets(settings: FileData) -> tuple[Sets, dict[str, Any]]:
     sets: Sets = {}
     for name, path in {"train": settings.train, **settings.evaluation}.items():
         groups = read_file(Path(path))
-        if name != select.UNBALANCED:
+        if name != ANNOTATED_SET:
             groups = [keep_labelled(group, left_out) for group in groups]
         sets[name] = [group for group in groups if group.responses]
         left_out["prompts without a response left"] += len(groups) - len(sets[name])

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
+from steps.config.schema import ANNOTATED_SET
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup
 from steps.groups.splits import NEAR_DUPLICATE, mask_numbers, normalise, similarity
 
-# Made of problems of the held-out sets on purpose, so it is compared with train only.
-DERIVED_SET = "first_wrong_step"
 # Comparing all pairs takes time in proportion to the product of both sets' characters. Beyond
 # this (some ten seconds), only prompts that are equal but for their numbers count as near.
 MAX_CHARACTER_PAIRS = 500_000_000
@@ -29,7 +28,8 @@ def check_leaks(sets: dict[str, list[PromptGroup]], refuse_near: bool = True) ->
     """
     report = []
     for first, second in combinations(sets, 2):
-        if DERIVED_SET in (first, second) and "train" not in (first, second):
+        # The annotated set is made of held-out problems on purpose: compared with train only.
+        if ANNOTATED_SET in (first, second) and "train" not in (first, second):
             continue
         facts = compare_sets(sets[first], sets[second])
         report.append({"sets": [first, second], **facts})

@@ -136,7 +136,22 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
                 f"{path}: the column '{column.name}' is missing (it has: "
                 f"{', '.join(table.column_names)}); write it again with the step that makes it"
             )
+        _check_fields(path, column.name, table.schema.field(column.name).type, column.type)
     try:
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise UserError(f"{path}: a column has another type than expected: {error}") from None
+
+
+def _check_fields(path: Path, column: str, found: pa.DataType, wanted: pa.DataType) -> None:
+    """Check the field names of a column of records; a cast would fill a missing one with nulls."""
+    if not pa.types.is_list(wanted) or not pa.types.is_struct(wanted.value_type):
+        return
+    inner = found.value_type if pa.types.is_list(found) else found
+    names = {f.name for f in inner} if pa.types.is_struct(inner) else set()
+    for field_ in wanted.value_type:
+        if field_.name not in names:
+            raise UserError(
+                f"{path}: the column '{column}' lacks the field '{field_.name}'; write it again "
+                "with the step that makes it"
+            )

@@ -11,13 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from steps.chat import ChatFormat, ControlTokenError
-from steps.config.schema import Selection
+from steps.config.schema import ANNOTATED_SET, Selection
 from steps.errors import UserError
 from steps.files import atomic_path, write_json
 from steps.groups.schema import PromptGroup, Response, read_groups, write_groups
-
-# Annotated responses are few and each is measured by itself, so this set is not balanced.
-UNBALANCED = "first_wrong_step"
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ def select_set(
     sized = [measure(group, chat, settings.max_tokens, dropped) for group in groups]
     dropped["prompts without a response left"] = sum(not s.group.responses for s in sized)
     sized = [s for s in sized if s.group.responses]
-    if name != UNBALANCED:
+    if name != ANNOTATED_SET:
         at_least = 0 if name == "train" else settings.evaluation_responses
         sized = [s for s in (balance(s, settings, at_least, dropped) for s in sized) if s]
     sized = fit_budget(sized, settings.token_budget.get(name), settings.seed, dropped)

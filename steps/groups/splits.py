@@ -10,6 +10,7 @@ from difflib import SequenceMatcher
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from steps.config.schema import ANNOTATED_SET
 from steps.groups.schema import PromptGroup, Response
 
 OUT_OF_DISTRIBUTION_CATEGORIES = ("Combinatorics", "Sequence")
@@ -154,7 +155,7 @@ def build_sets(
     Returns:
         The sets by name, and the counts of what was left out and why.
     """
-    names = ("train", "in_distribution", "out_of_distribution", "first_wrong_step")
+    names = ("train", "in_distribution", "out_of_distribution", ANNOTATED_SET)
     sets: dict[str, list[PromptGroup]] = {name: [] for name in names}
     left_out: Counter = Counter()
     for group in groups:
@@ -168,7 +169,7 @@ def build_sets(
         _add(sets[split], group, kept, left_out)
         marked = [r for r in group.responses if r.error_start is not None]
         if split != "train" and marked:
-            _add(sets["first_wrong_step"], group, marked, left_out)
+            _add(sets[ANNOTATED_SET], group, marked, left_out)
     return sets, left_out
 
 

@@ -10,9 +10,9 @@ class Side:
     """The chosen or the rejected responses of B pairs; L is the longest response.
 
     Attributes:
-        rewards: [B, L], reward at every response token; padding is arbitrary.
+        rewards: [B, L], reward at every response token; padding is any finite value.
         mask: [B, L], true on response tokens (the end-of-turn token included), a prefix of the row.
-        log_probs: [B, L], generator log-probability of each token; padding is arbitrary.
+        log_probs: [B, L], generator log-probability of each token; padding is any value.
         lm_log_probs: [B, L], the same under the LM head that is trained along, or None where no
             term asked for it.
     """

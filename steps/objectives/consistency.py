@@ -66,7 +66,6 @@ class Consistency(Term):
     """
 
     name = "consistency"
-    needs_generator = True
 
     def __init__(self, decay: float):
         self.decay = decay

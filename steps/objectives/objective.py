@@ -19,11 +19,6 @@ class Objective:
         self.values: dict[str, float] = {}
 
     @property
-    def needs_generator(self) -> bool:
-        """Whether any term reads the generator's log-probabilities."""
-        return any(w.term.needs_generator for w in self.terms)
-
-    @property
     def needs_language_model(self) -> bool:
         """Whether any term reads log-probabilities of the LM head."""
         return any(w.term.needs_language_model for w in self.terms)

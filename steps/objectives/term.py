@@ -13,14 +13,12 @@ class Term:
 
     Attributes:
         name: column of the training log.
-        needs_generator: the term reads `Side.log_probs`.
         needs_language_model: the term reads `Side.lm_log_probs` of the chosen responses.
         needs_first_look: before the first step, the trainer must pass the step's batches through
             `total` once without gradient and call `end_step`.
     """
 
     name: str
-    needs_generator = False
     needs_language_model = False
     needs_first_look = False
 
@@ -36,5 +34,5 @@ class Term:
         """Update what the term remembers; ``count`` is the count of the whole optimiser step."""
 
     def state(self) -> dict[str, float]:
-        """Return what the term remembers, for the log and for a checkpoint."""
+        """Return what the term remembers, for the training log."""
         return {}

@@ -22,7 +22,12 @@ LINES = (
 )
 MARKERS = ("o", "s", "^", "D", "v", "P")
 GREY = "0.35"
-BASELINE_LINES = {"oracle": (0, (8, 3)), "random": (0, (3, 3)), "longest": (0, (1, 2))}
+BASELINE_LINES = {
+    "oracle": (0, (8, 3)),
+    "random": (0, (3, 3)),
+    "longest": (0, (1, 2)),
+    "shortest": (0, (1, 5)),
+}
 
 _SETTINGS = {
     "font.family": "DejaVu Sans",  # comes with Matplotlib, so every machine draws the same

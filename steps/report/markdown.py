@@ -73,7 +73,10 @@ def _reading(table: MainTable, experiment: Experiment) -> list[str]:
     if table.has_one_seed:
         lines.append(f"{ONE_SEED} one seed only: another training run may give another number.")
     if "pair_accuracy" in metrics:
-        lines.append("Pair accuracy: the better response has the strictly higher reward.")
+        lines.append(
+            "Pair accuracy: the better response has the strictly higher reward; baselines break "
+            "ties by a coin."
+        )
     if any(metric.startswith("best_of_") for metric in metrics):
         lines.append(
             "Best-of-N: the response with the highest reward of N is right (unbiased estimate from "

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from steps.backbone import frozen_layers, load_reward_model, load_tokenizer
+from steps.backbone import frozen_layers, load_lm_head, load_reward_model, load_tokenizer
 from steps.cache.store import Cache
 from steps.config import Experiment, load_experiment
 from steps.errors import UserError, run_command
@@ -43,6 +43,7 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     _check_layer(cache, first_layer)
     trainer = Trainer(
         model=model,
+        lm_head_weight=load_lm_head(arguments.backbone, model),
         cache=cache,
         groups=training_groups(cache, pairs),
         objective=Objective(method.terms(experiment)),
@@ -54,6 +55,7 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     log = pd.DataFrame(trainer.train())
     facts = {
         "method": arguments.method,
+        "description": method.description,
         "seed": arguments.seed,
         "first_trained_layer": first_layer,
         "cache": cache.meta["digest"],

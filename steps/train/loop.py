@@ -27,6 +27,7 @@ class Trainer:
     """
 
     model: PreTrainedModel
+    lm_head_weight: Tensor
     cache: Cache
     groups: list[TrainingGroup]
     objective: Objective
@@ -65,10 +66,9 @@ class Trainer:
     def _lm_head(self) -> Tensor | None:
         if not self.objective.needs_language_model:
             return None
-        embedding = self.model.get_input_embeddings().weight
         if self.settings.lm_head == "tied":
-            return embedding.detach()
-        return nn.Parameter(embedding.detach().clone())
+            return self.lm_head_weight
+        return nn.Parameter(self.lm_head_weight.clone())
 
     def _optimisers(self, trained: list[nn.Parameter], steps: int):
         settings = self.settings

@@ -10,6 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
+from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -58,13 +59,14 @@ def save_reward_model(
     trained = {k: v.contiguous() for k, v in state.items() if k not in names}
     pad = padding_token(tokenizer)
     tokenizer.pad_token = pad
+    tokenizer.chat_template = reward_template(tokenizer.chat_template)
     config = model.config
     config.pad_token_id = tokenizer.convert_tokens_to_ids(pad)
     config.architectures = [type(model).__name__]
     with atomic_path(output) as temporary:
         temporary.mkdir()
         save_file(trained, temporary / TRAINED, metadata={"format": "pt"})
-        _link(frozen, temporary / FROZEN)
+        _link(frozen, temporary / FROZEN, names)
         size = sum(v.numel() * v.element_size() for v in state.values())
         weight_map = {k: FROZEN if k in names else TRAINED for k in state}
         index = {"metadata": {"total_size": size}, "weight_map": weight_map}
@@ -72,6 +74,18 @@ def save_reward_model(
         config.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         write_json(temporary / "reward_model.json", facts)
+
+
+def reward_template(template: str) -> str:
+    """Return the chat template without white space after a finished conversation.
+
+    Several templates print a newline after the end-of-turn token. The standard head would read the
+    reward there, one position behind the one that was trained.
+    """
+    return (
+        "{%- set rendered %}" + template + "{% endset -%}"
+        "{{- rendered if add_generation_prompt else rendered.rstrip() -}}"
+    )
 
 
 def padding_token(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -93,7 +107,13 @@ def padding_token(tokenizer: PreTrainedTokenizerBase) -> str:
     )
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: Path, target: Path, names: set[str]) -> None:
+    with safe_open(source, "pt") as shard:
+        if set(shard.keys()) != names:
+            raise UserError(
+                f"{source} holds other layers than the {len(names)} frozen weights of this model; "
+                "delete it and run `python -m steps.train frozen` again"
+            )
     try:
         os.link(source, target)
     except OSError:

@@ -3,7 +3,7 @@
 rule cache:
     input:
         groups=f"{RESULTS}/groups/{{set}}.parquet",
-        backbone=BACKBONE,
+        backbone=BACKBONE_FILES,
     output:
         directory(f"{RESULTS}/cache/{{set}}"),
     log:
@@ -14,14 +14,14 @@ rule cache:
         "../../environment.yml"
     threads: EXPERIMENT.threads
     params:
-        settings=sections(EXPERIMENT, "cache", "generator", "threads"),
+        depends=depends(EXPERIMENT, ["cache", "generator", "threads"], [".", "cache"]),
         layers=EXPERIMENT.training.trained_layers,
         experiment=FILE,
         work=f"{RESULTS}/work/cache-{{set}}",
         card=f"{RESULTS}/cards/cache-{{set}}.json",
     shell:
         "python -m steps.cache build --experiment {params.experiment}"
-        " --backbone {input.backbone} --groups {input.groups} --output {output}"
+        " --backbone {input.backbone[0]:q} --groups {input.groups} --output {output}"
         " --work {params.work} --card {params.card} 2>&1 | tee {log}"
 
 

@@ -1,9 +1,10 @@
 # The experiment, and names that every stage uses.
-from steps.config.workflow import raw_data, read_experiment, sections
+from steps.config.workflow import backbone_files, depends, raw_data, read_experiment
 
 NAME, FILE, EXPERIMENT = read_experiment(config)
 RESULTS = f"results/{NAME}"
 BACKBONE = str(EXPERIMENT.backbone_folder())
+BACKBONE_FILES = backbone_files(EXPERIMENT)
 EVALUATION_SETS = EXPERIMENT.evaluation_sets
 SETS = ["train", *EVALUATION_SETS]
 

@@ -9,7 +9,7 @@ if EXPERIMENT.backbone.source != "local":
         conda:
             "../../environment.yml"
         params:
-            settings=sections(EXPERIMENT, "backbone"),
+            depends=depends(EXPERIMENT, ["backbone"], ["download"]),
             experiment=FILE,
             card=f"{RESULTS}/cards/download_model.json",
         shell:

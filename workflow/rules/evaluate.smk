@@ -19,7 +19,7 @@ rule evaluate:
     conda:
         "../../environment.yml"
     params:
-        settings=sections(EXPERIMENT, "evaluation", "methods", "seeds"),
+        depends=depends(EXPERIMENT, ["evaluation", "methods", "seeds"], [".", "evaluate"]),
         experiment=FILE,
         results=lambda wildcards, output: Path(output[0]).parent,
         card=f"{RESULTS}/cards/evaluate.json",

@@ -9,7 +9,7 @@ rule prepare_groups:
     conda:
         "../../environment.yml"
     params:
-        settings=sections(EXPERIMENT, "data"),
+        depends=depends(EXPERIMENT, ["data"], [".", "groups"]),
         experiment=FILE,
         raw="--raw resources/champ/v0.json" if EXPERIMENT.data.source == "champ" else "",
         card=f"{RESULTS}/cards/prepare_groups.json",
@@ -21,7 +21,7 @@ rule prepare_groups:
 rule select_groups:
     input:
         prepared=rules.prepare_groups.output,
-        backbone=BACKBONE,
+        backbone=BACKBONE_FILES,
     output:
         expand(f"{RESULTS}/groups/{{set}}.parquet", set=SETS),
         f"{RESULTS}/groups/selection.json",
@@ -30,11 +30,11 @@ rule select_groups:
     conda:
         "../../environment.yml"
     params:
-        settings=sections(EXPERIMENT, "selection"),
+        depends=depends(EXPERIMENT, ["selection"], [".", "groups"]),
         experiment=FILE,
         folder=lambda wildcards, output: Path(output[0]).parent,
         card=f"{RESULTS}/cards/select_groups.json",
     shell:
         "python -m steps.groups select --experiment {params.experiment}"
-        " --prepared {input.prepared} --backbone {input.backbone} --output {params.folder}"
+        " --prepared {input.prepared} --backbone {input.backbone[0]:q} --output {params.folder}"
         " --card {params.card} 2>&1 | tee {log}"

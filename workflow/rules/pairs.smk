@@ -9,6 +9,7 @@ rule make_pairs:
     conda:
         "../../environment.yml"
     params:
+        depends=depends(EXPERIMENT, [], [".", "pairs"]),
         empty=lambda wildcards: "" if wildcards.set == "train" else "--allow-empty",
         card=f"{RESULTS}/cards/pairs-{{set}}.json",
     shell:

@@ -15,14 +15,26 @@ rule draw_tables:
         evaluation=rules.evaluate.output,
         selection=f"{RESULTS}/groups/selection.json",
     output:
-        TABLES,
+        report(
+            f"{RESULTS}/tables/main.csv",
+            category="Tables",
+            caption="../report/main.rst",
+        ),
+        report(
+            f"{RESULTS}/tables/differences.csv",
+            category="Tables",
+            caption="../report/differences.rst",
+        ),
+        f"{RESULTS}/tables/main.md",
+        f"{RESULTS}/tables/main.tex",
+        f"{RESULTS}/tables/differences.md",
     log:
         f"{RESULTS}/logs/tables.log",
     conda:
         "../../environment.yml"
     params:
         experiment=FILE,
-        title=EXPERIMENT.title,
+        depends=depends(EXPERIMENT, ["title"], [".", "report"]),
         results=lambda wildcards, input: Path(input.evaluation[0]).parent,
         folder=lambda wildcards, output: Path(output[0]).parent,
         card=f"{RESULTS}/cards/tables.json",
@@ -42,14 +54,31 @@ rule draw_figures:
             seed=EXPERIMENT.seeds,
         ),
     output:
-        FIGURES,
+        report(
+            f"{RESULTS}/figures/best_of_n.png",
+            category="Figures",
+            caption="../report/best_of_n.rst",
+        ),
+        report(
+            f"{RESULTS}/figures/token_rewards.png",
+            category="Figures",
+            caption="../report/token_rewards.rst",
+        ),
+        report(
+            f"{RESULTS}/figures/training_curves.png",
+            category="Figures",
+            caption="../report/training_curves.rst",
+        ),
+        f"{RESULTS}/figures/best_of_n.pdf",
+        f"{RESULTS}/figures/token_rewards.pdf",
+        f"{RESULTS}/figures/training_curves.pdf",
     log:
         f"{RESULTS}/logs/figures.log",
     conda:
         "../../environment.yml"
     params:
         experiment=FILE,
-        title=EXPERIMENT.title,
+        depends=depends(EXPERIMENT, ["title"], [".", "report"]),
         results=lambda wildcards, input: Path(input.evaluation[0]).parent,
         folder=lambda wildcards, output: Path(output[0]).parent,
         card=f"{RESULTS}/cards/figures.json",

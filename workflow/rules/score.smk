@@ -15,7 +15,7 @@ rule score:
         "../../environment.yml"
     threads: EXPERIMENT.threads
     params:
-        settings=sections(EXPERIMENT, "threads"),
+        depends=depends(EXPERIMENT, ["threads"], [".", "score", "cache"]),
         experiment=FILE,
         sets=EVALUATION_SETS,
         groups=lambda wildcards, input: Path(input.groups[0]).parent,

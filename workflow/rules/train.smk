@@ -1,7 +1,7 @@
 # Stage 5: reward models, one job per method and seed, on the frozen layers' cached output.
 rule frozen_layers:
     input:
-        BACKBONE,
+        backbone=BACKBONE_FILES,
     output:
         f"{RESULTS}/models/frozen.safetensors",
     log:
@@ -9,17 +9,18 @@ rule frozen_layers:
     conda:
         "../../environment.yml"
     params:
+        depends=depends(EXPERIMENT, [], ["."]),
         layers=EXPERIMENT.training.trained_layers,
         experiment=FILE,
         card=f"{RESULTS}/cards/frozen.json",
     shell:
-        "python -m steps.train frozen --experiment {params.experiment} --backbone {input}"
+        "python -m steps.train frozen --experiment {params.experiment} --backbone {input.backbone[0]:q}"
         " --output {output} --card {params.card} 2>&1 | tee {log}"
 
 
 rule train:
     input:
-        backbone=BACKBONE,
+        backbone=BACKBONE_FILES,
         groups=f"{RESULTS}/groups/train.parquet",
         pairs=f"{RESULTS}/pairs/train.parquet",
         cache=f"{RESULTS}/cache/train",
@@ -34,11 +35,15 @@ rule train:
         "../../environment.yml"
     threads: EXPERIMENT.threads
     params:
-        settings=sections(EXPERIMENT, "training", "consistency", "threads"),
+        depends=depends(
+            EXPERIMENT,
+            ["training", "consistency", "threads"],
+            [".", "train", "objectives", "cache"],
+        ),
         experiment=FILE,
         card=f"{RESULTS}/cards/train-{{method}}-seed{{seed}}.json",
     shell:
-        "python -m steps.train model --experiment {params.experiment} --backbone {input.backbone}"
+        "python -m steps.train model --experiment {params.experiment} --backbone {input.backbone[0]:q}"
         " --method {wildcards.method} --seed {wildcards.seed} --groups {input.groups}"
         " --pairs {input.pairs} --cache {input.cache} --frozen {input.frozen}"
         " --output {output.model} --log {output.log} --card {params.card} 2>&1 | tee {log}"
