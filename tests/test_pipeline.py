@@ -16,7 +16,7 @@ PARTS = ["Snakefile", "workflow", "steps", "config", "profiles", "environment.ym
 # What the next kill waits for: the run is then inside the stage that follows.
 KILL_WHEN = [
     "resources/models/tiny-16x3-seed0/config.json",
-    "results/tiny/work/cache-train",
+    "results/tiny/unfinished/cache-train",
     "results/tiny/cache/train/meta.json",
     "results/tiny/training/icrm/seed0.csv",
     "results/tiny/scores/orm/seed0/in_distribution.parquet",

@@ -1,11 +1,13 @@
 """The interface of a loss term."""
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor
 
 from steps.objectives.batch import PairBatch, PairLengths
 
 
-class Term:
+class Term(ABC):
     """One term of a loss: a sum over a micro-batch, divided by a count over the optimiser step.
 
     Splitting each mean into sum and count makes the gradient independent of how an optimiser step
@@ -22,15 +24,15 @@ class Term:
     needs_language_model = False
     needs_first_look = False
 
+    @abstractmethod
     def count(self, lengths: PairLengths) -> int:
         """Return how many items the mean runs over, from the response lengths alone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def total(self, batch: PairBatch) -> Tensor:
         """Return the differentiable sum over the micro-batch, a scalar."""
-        raise NotImplementedError
 
-    def end_step(self, count: int) -> None:
+    def end_step(self, count: int) -> None:  # noqa: B027 (most terms remember nothing)
         """Update what the term remembers; ``count`` is the count of the whole optimiser step."""
 
     def state(self) -> dict[str, float]:

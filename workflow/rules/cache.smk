@@ -17,7 +17,7 @@ rule cache:
         depends=depends(EXPERIMENT, ["cache", "generator", "threads"], [".", "cache"]),
         layers=EXPERIMENT.training.trained_layers,
         experiment=FILE,
-        work=f"{RESULTS}/work/cache-{{set}}",
+        work=f"{RESULTS}/unfinished/cache-{{set}}",
         card=f"{RESULTS}/cards/cache-{{set}}.json",
     shell:
         "python -m steps.cache build --experiment {params.experiment}"
