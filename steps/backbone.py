@@ -39,19 +39,13 @@ def _load(loader, folder: Path, experiment: Experiment, **arguments):
         )
     try:
         return loader(str(folder), trust_remote_code=trust, local_files_only=True, **arguments)
-    except (OSError, ValueError, RuntimeError) as error:
-        sentence = " ".join(str(error).split())
-        raise UserError(f"cannot load the model in {folder}: {sentence[:300]}") from error
     except Exception as error:
-        # The safetensors and tokenizers libraries raise bare exceptions for damaged files.
-        if type(error).__module__.startswith(("safetensors", "tokenizers")) or isinstance(
-            error, (KeyError, TypeError)
-        ):
-            raise UserError(
-                f"a file of the model in {folder} is damaged ({error}); delete the folder and run "
-                "the download step again"
-            ) from error
-        raise
+        # Damaged files raise whatever the libraries' parsers happen to; none of it is ours.
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"cannot load the model in {folder} ({type(error).__name__}: {reason}); look at its "
+            "files, or fetch it again"
+        ) from error
 
 
 def load_tokenizer(folder: Path, experiment: Experiment) -> PreTrainedTokenizerBase:

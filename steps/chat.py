@@ -8,6 +8,7 @@ puts after that token (a newline in several templates) is left out.
 import hashlib
 from dataclasses import dataclass
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from steps.errors import UserError
@@ -89,12 +90,17 @@ class ChatFormat:
         messages = [{"role": "user", "content": prompt}]
         if response is not None:
             messages.append({"role": "assistant", "content": response})
-        return self.tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=response is None,
-            date_string="26 Jul 2024",  # some templates print today's date where none is given
-        )
+        try:
+            return self.tokenizer.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=response is None,
+                date_string="26 Jul 2024",  # some templates print today's date where none is given
+            )
+        except TemplateError as error:
+            raise UserError(
+                f"the chat template of {self.tokenizer.name_or_path} cannot be rendered: {error}"
+            ) from None
 
     def _refuse_controls(self, text: str, what: str) -> None:
         for token in self._controls:

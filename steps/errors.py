@@ -5,6 +5,22 @@ import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 
+_SPACE = "free some space and start again, finished steps are kept"
+_PERMISSION = "fix the permissions and start again, finished steps are kept"
+_PATH = "correct the path"
+# What the system reports and the user can mend.
+_USERS = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: _PERMISSION,
+    errno.ENOENT: _PATH,
+    errno.EEXIST: _PATH,
+    errno.ENOTDIR: _PATH,
+    errno.EISDIR: _PATH,
+}
+
 
 class UserError(Exception):
     """Bad input. The message is one sentence that names the file, row or key, and the remedy."""
@@ -28,10 +44,7 @@ def run_command(main: Callable[[], None]) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in _USERS:
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        sys.exit(
-            f"error: cannot write{where}: {error.strerror}; free space or fix the permissions and "
-            "start again, finished steps are kept"
-        )
+        place, remedy = error.filename or "a file", _USERS[error.errno]
+        sys.exit(f"error: cannot use {place}: {error.strerror}; {remedy}")

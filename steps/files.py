@@ -28,24 +28,33 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         with named_errors(path):
             yield temporary
+        replace_folder(temporary, path)
     except BaseException:
         remove(temporary)
         raise
-    if path.is_dir():
-        _refuse_foreign_files(path, temporary)
-        remove(path)
-    os.replace(temporary, path)
 
 
-def _refuse_foreign_files(old: Path, new: Path) -> None:
-    """Refuse to replace a folder that holds what its successor does not: it may not be ours."""
-    names = {p.name for p in old.iterdir()} - {p.name for p in new.iterdir()}
-    names.discard(".snakemake_timestamp")
-    if names:
-        remove(new)
+def replace_folder(new: Path, old: Path) -> None:
+    """Rename ``new`` (a folder or a file) to ``old``; a folder that is there is replaced.
+
+    Raises:
+        UserError: the folder there holds something that its successor does not.
+    """
+    if old.is_dir():
+        if not new.is_dir():
+            raise UserError(f"{old} is a folder, but a file is to be written; give another name")
+        refuse_foreign_files(old, {p.name for p in new.iterdir()})
+        remove(old)
+    os.replace(new, old)
+
+
+def refuse_foreign_files(folder: Path, ours: set[str]) -> None:
+    """Refuse to delete a folder that holds other files than ``ours``: it may be the user's."""
+    foreign = {p.name for p in folder.iterdir()} - ours - {".snakemake_timestamp"}
+    if foreign:
         raise UserError(
-            f"{old} holds '{min(names)}', which this step does not write; move it away or give "
-            "another output folder"
+            f"{folder} holds '{min(foreign)}', which this step does not write; move it away or "
+            "give another output folder"
         )
 
 

@@ -242,7 +242,7 @@ def first_response(**changes) -> dict:
         (GROUP_ROW | {"responses": ["2"]}, "row 2, response 1 is not an object"),
         (first_response(text=""), "row 2, response 1: 'text' is empty"),
         (first_response(correct="yes"), "row 2, response 1: 'correct' must be true, false or null"),
-        (first_response(score=float("nan")), "row 2, response 1: 'score' is nan"),
+        (first_response(score=float("nan")), "row 2, response 1: 'score' is not a finite number"),
         (first_response(error_start=0), "row 2, response 1: give both"),
         (first_response(error_start=0, error_end=9), "row 2, response 1: the error span"),
     ],

@@ -35,7 +35,7 @@ from steps.objectives.registry import method_names
 from steps.score.cached import score_groups
 from steps.train.batches import step_plan, training_groups
 from steps.train.loop import Trainer
-from steps.train.save import save_reward_model, write_frozen
+from steps.train.save import check_frozen, save_reward_model, write_frozen
 
 SETTINGS = Training(
     trained_layers=2, epochs=40, groups_per_step=2, learning_rate=1e-2, lm_head="copy"
@@ -214,14 +214,20 @@ def test_truncated_weights_are_named(backbone, tmp_path: Path, experiment) -> No
     shutil.copytree(backbone, tmp_path / "model")
     file = tmp_path / "model/model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match="cannot load the model"):
         load_generator(tmp_path / "model", experiment)
 
 
 def test_a_frozen_file_of_other_layers_is_refused(saved, backbone, experiment, tmp_path) -> None:
     model, folder = saved
-    tokenizer = load_tokenizer(backbone, experiment)
     frozen = folder.parent / "frozen.safetensors"
-    with pytest.raises(UserError, match="holds other layers"):
-        save_reward_model(model, tokenizer, 2, frozen, tmp_path / "model", {})
-    assert not (tmp_path / "model").exists()
+    check_frozen(frozen, model, 1)
+    with pytest.raises(UserError, match="holds other weights"):
+        check_frozen(frozen, model, 2)
+    other = load_reward_model(backbone, experiment)
+    with torch.no_grad():
+        other.get_input_embeddings().weight.add_(1)
+    with pytest.raises(UserError, match="holds other weights"):
+        check_frozen(frozen, other, 1)
+    with pytest.raises(UserError, match="cannot be read"):
+        check_frozen(tmp_path / "none", model, 1)

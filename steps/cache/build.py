@@ -23,11 +23,21 @@ from steps.cache.key import CacheKey, text_key
 from steps.cache.store import ARRAYS, INDEX
 from steps.chat import ChatFormat, EncodedResponse
 from steps.errors import UserError
-from steps.files import named_errors, read_json, remove, sha256, write_json
+from steps.files import (
+    named_errors,
+    read_json,
+    refuse_foreign_files,
+    remove,
+    replace_folder,
+    sha256,
+    write_json,
+)
 from steps.groups.schema import PromptGroup
 from steps.lm_head import tempered_log_probs
 from steps.packing import GroupSpan, position_ids, predictors, span_of
 from steps.progress import Progress
+
+OWN_FILES = {*ARRAYS, "index.parquet", "meta.json", "plan.json", "journal.jsonl"}
 
 
 @dataclass(frozen=True)
@@ -141,6 +151,9 @@ def build_cache(
         "texts": [text_key(key.chat_format, g.group.prompt, r.text)
                   for g in groups for r in g.group.responses],
     }  # fmt: skip
+    if output.is_dir():
+        refuse_foreign_files(output, OWN_FILES)
+    output.parent.mkdir(parents=True, exist_ok=True)
     with _only_writer(work):
         done = _resume(work, plan)
         _compute(model, groups, batches, done, key, work, output.name)
@@ -197,6 +210,8 @@ def _resume(work: Path, plan: dict) -> int:
     """Bring ``work`` to the state after its last finished batch; return the batches done."""
     journal = work / "journal.jsonl"
     if not (work / "plan.json").is_file() or read_json(work / "plan.json") != plan:
+        if work.is_dir():
+            refuse_foreign_files(work, OWN_FILES)
         remove(work)
         work.mkdir(parents=True)
         write_json(work / "plan.json", plan)
@@ -252,8 +267,6 @@ def _finish(
         "files": files,
     }
     write_json(work / "meta.json", meta)
-    remove(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(work, output)
     for name in ("plan.json", "journal.jsonl"):
-        (output / name).unlink(missing_ok=True)
+        (work / name).unlink(missing_ok=True)
+    replace_folder(work, output)

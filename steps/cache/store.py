@@ -9,7 +9,7 @@ A cache is a folder:
     hidden.bin      float32 [T, D]   hidden states that enter the first trained layer
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from steps.cache.key import text_key
+from steps.cache.key import CacheKey, text_key
 from steps.errors import UserError
 from steps.files import read_json, sha256
 from steps.groups.schema import PromptGroup, read_table
@@ -44,6 +44,9 @@ ARRAYS = {
 }
 
 
+META_KEYS = {"key", "digest", "tokens", "hidden_size", "files"}
+
+
 @dataclass(frozen=True)
 class CachedGroup:
     """One prompt group in the flat arrays; ``span`` counts from the start of the cache."""
@@ -59,6 +62,11 @@ class Cache:
     def __init__(self, folder: Path):
         self.folder = Path(folder)
         self.meta = read_json(self.folder / "meta.json")
+        if not isinstance(self.meta, dict) or not set(self.meta) >= META_KEYS:
+            raise UserError(
+                f"{self.folder / 'meta.json'} is damaged; delete {self.folder} and run the cache "
+                "step again"
+            )
         self.index = read_table(self.folder / "index.parquet", INDEX).to_pandas()
         for name, facts in self.meta["files"].items():
             path = self.folder / name
@@ -115,6 +123,16 @@ class Cache:
             spans.append(group.span.shifted(at - start))
             at += group.span.tokens
         return torch.cat(parts)[None], spans
+
+    def check_key(self, key: CacheKey) -> None:
+        """Check that the cache was made with this generator, tokenizer and settings."""
+        for part, wanted in asdict(key).items():
+            found = self.meta["key"].get(part)
+            if found != wanted:
+                raise UserError(
+                    f"{self.folder} was made with another {part} ({found}, now {wanted}); delete "
+                    "it and run the cache step again"
+                )
 
     def check_texts(self, groups: list[PromptGroup]) -> None:
         """Check that the cache was made from these groups with the tokenizer it claims."""

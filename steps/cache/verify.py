@@ -1,7 +1,5 @@
 """Recomputing a sample of a cache, live, and comparing."""
 
-from dataclasses import asdict
-
 import numpy as np
 from transformers import PreTrainedModel
 
@@ -25,12 +23,7 @@ def verify_cache(
         UserError: the cache was made with another key, a deviation exceeds 1e-5, or a file was
             damaged.
     """
-    for part, wanted in asdict(key).items():
-        if cache.meta["key"].get(part) != wanted:
-            raise UserError(
-                f"{cache.folder} was made with another {part} ({cache.meta['key'].get(part)}, now "
-                f"{wanted}); delete it and run the cache step again"
-            )
+    cache.check_key(key)
     cache.check_hashes()
     worst: dict[str, float] = {}
     places = np.linspace(0, len(groups) - 1, min(sample, len(groups))).round().astype(int)

@@ -83,7 +83,9 @@ class FileData(Section):
     source: Literal["files"]
     train: str
     # Names become parts of paths and of commands.
-    evaluation: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], str] = Field(min_length=1)
+    evaluation: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")], str] = Field(
+        min_length=1
+    )
 
 
 Data = Annotated[ChampData | ToyData | FileData, Field(discriminator="source")]
@@ -162,7 +164,7 @@ class Experiment(Section):
     generator: Generator = Generator()
     cache: Cache = Cache()
     methods: list[str] = Field(min_length=1)
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(min_length=1)
     training: Training
     consistency: Consistency = Consistency()
     evaluation: Evaluation = Evaluation()

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ def read_experiment(config: dict[str, Any]) -> tuple[str, Path, Experiment]:
     try:
         check_overrides(config)
         name = config.get("experiment", "quickstart")
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", str(name)):
+            raise UserError(
+                f"'{name}' is no name of an experiment; give that of a file in config/ without "
+                ".yaml, for example experiment=tiny"
+            )
         file = Path(f"config/{name}.yaml")
         return name, file, load_experiment(file)
     except UserError as error:

@@ -9,7 +9,6 @@ Keys not named here are ignored. Rows are counted from 1.
 
 import gzip
 import json
-import math
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,14 +54,14 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
     opener = gzip.open if path.name.endswith(".gz") else open
     number = 0
     try:
-        with opener(path, "rt", encoding="utf-8") as stream:
+        with opener(path, "rt", encoding="utf-8-sig") as stream:
             for number, line in enumerate(stream, start=1):
                 if line.strip():
                     yield number, json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: row {number} is not JSON ({error}); correct the line") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 after row {number} ({error}); convert it") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: row {number} is not JSON ({error}); correct the line") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(
             f"{path} is not a whole gzip file (it ends after row {number}: {error}); copy it again"
@@ -86,7 +85,7 @@ class _Row:
 
     def __init__(self, values: Any, place: str):
         if not isinstance(values, dict):
-            raise UserError(f"{place} is not an object with keys and values; write it as one")
+            raise UserError(f"{place} is not an object with keys and values; write one a line")
         self.values, self.place = values, place
 
     def group(self, default_id: str, source: str) -> PromptGroup:
@@ -167,16 +166,18 @@ class _Row:
         if required and key not in self.values:
             raise UserError(f"{self.place}: '{key}' is missing (it has: {', '.join(self.values)})")
         value = self._typed(key, str)
+        if value is not None and any("\ud800" <= c <= "\udfff" for c in value):
+            raise UserError(f"{self.place}: '{key}' holds half a character (a lone surrogate)")
         if (required and value is None) or (value is not None and not value.strip()):
-            raise UserError(f"{self.place}: '{key}' is empty; give a text or remove it")
+            raise UserError(f"{self.place}: '{key}' is empty; give a text or remove the row")
         return value
 
     def _number(self, key: str) -> float | None:
         value = self._typed(key, (int, float))
         if value is None:
             return None
-        if not math.isfinite(value):
-            raise UserError(f"{self.place}: '{key}' is {value}; give a finite number or null")
+        if not -1e300 < value < 1e300:
+            raise UserError(f"{self.place}: '{key}' is not a finite number; give one or null")
         return float(value)
 
     def _typed(self, key: str, kind: type | tuple[type, ...]) -> Any:

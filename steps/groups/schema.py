@@ -110,7 +110,10 @@ def read_groups(path: Path) -> list[PromptGroup]:
     table = read_table(path, GROUPS)
     groups = []
     for row in table.to_pylist():
-        responses = tuple(Response(**r) for r in row.pop("responses") or ())
+        given = row.pop("responses") or ()
+        if None in given:
+            raise UserError(f"{path}: group '{row['group_id']}' has a null response; remove it")
+        responses = tuple(Response(**r) for r in given)
         groups.append(PromptGroup(responses=responses, **row))
     check_groups(groups, str(path))
     return groups

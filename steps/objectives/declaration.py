@@ -47,4 +47,7 @@ def load_method(name: str) -> Method:
     """
     if name not in method_names():
         raise UserError(f"unknown method '{name}'; {nearest(name, method_names())}")
-    return import_module(f"steps.objectives.methods.{name}").METHOD
+    method = getattr(import_module(f"steps.objectives.methods.{name}"), "METHOD", None)
+    if not isinstance(method, Method):
+        raise UserError(f"steps/objectives/methods/{name}.py defines no METHOD; declare one there")
+    return method

@@ -44,6 +44,9 @@ def main() -> None:
                 f"{arguments.model} was trained on a cache of another kind than {cache.folder}; "
                 "run the cache and train steps again with one experiment file"
             )
+        if cache.meta["key"]["layer"] != facts["first_trained_layer"]:
+            raise UserError(f"{arguments.model}/reward_model.json does not fit {cache.folder}")
+        cache.check_hashes()
         path = arguments.groups / f"{name}.parquet"
         groups = read_groups(path)
         cache.check_texts(groups)

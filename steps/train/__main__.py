@@ -7,7 +7,9 @@ import pandas as pd
 import torch
 
 from steps.backbone import frozen_layers, load_lm_head, load_reward_model, load_tokenizer
+from steps.cache.key import cache_key
 from steps.cache.store import Cache
+from steps.chat import ChatFormat
 from steps.config import Experiment, load_experiment
 from steps.errors import UserError, run_command
 from steps.files import atomic_path
@@ -18,7 +20,7 @@ from steps.pairs.schema import read_pairs
 from steps.provenance import RunCard
 from steps.train.batches import training_groups
 from steps.train.loop import Trainer
-from steps.train.save import save_reward_model, write_frozen
+from steps.train.save import check_frozen, save_reward_model, write_frozen
 
 
 def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
@@ -35,12 +37,18 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     if pairs.empty:
         raise UserError(f"{arguments.pairs} has no pair to train on")
     cache = Cache(arguments.cache)
+    cache.check_hashes()
     cache.check_texts(groups)
+    tokenizer = load_tokenizer(arguments.backbone, experiment)
+    if not 0 <= arguments.seed < 2**32:
+        raise UserError(f"--seed must lie between 0 and 2^32 - 1 (it is {arguments.seed})")
     # Before the reward head exists, which is drawn at random.
     torch.manual_seed(arguments.seed)
     model = load_reward_model(arguments.backbone, experiment)
     first_layer = frozen_layers(model, settings.trained_layers)
-    _check_layer(cache, first_layer)
+    key = cache_key(experiment, arguments.backbone, ChatFormat(tokenizer), first_layer)
+    cache.check_key(key)
+    check_frozen(arguments.frozen, model, first_layer)
     trainer = Trainer(
         model=model,
         lm_head_weight=load_lm_head(arguments.backbone, model),
@@ -61,21 +69,11 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
         "cache": cache.meta["digest"],
         "terms": trainer.objective.state(),
     }
+    save_reward_model(model, tokenizer, first_layer, arguments.frozen, arguments.output, facts)
     with atomic_path(arguments.log) as temporary:
         log.to_csv(temporary, index=False, float_format="%.6g")
-    tokenizer = load_tokenizer(arguments.backbone, experiment)
-    save_reward_model(model, tokenizer, first_layer, arguments.frozen, arguments.output, facts)
     inputs = [arguments.groups, arguments.pairs, arguments.cache]
     card.write(arguments.card, inputs, [arguments.output, arguments.log], **facts)
-
-
-def _check_layer(cache: Cache, first_layer: int) -> None:
-    layer = cache.meta["key"]["layer"]
-    if layer != first_layer:
-        raise UserError(
-            f"{cache.folder} holds the input of layer {layer}, but training.trained_layers asks "
-            f"for layer {first_layer}; run the cache step again"
-        )
 
 
 def _write_frozen(arguments: argparse.Namespace, experiment: Experiment) -> None:

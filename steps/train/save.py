@@ -10,7 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
-from safetensors import safe_open
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -40,6 +41,21 @@ def write_frozen(model: PreTrainedModel, first_layer: int, output: Path) -> None
         save_file(tensors, temporary, metadata={"format": "pt"})
 
 
+def check_frozen(file: Path, model: PreTrainedModel, first_layer: int) -> None:
+    """Check, before a long training, that ``file`` holds the model's weights below a layer."""
+    again = "delete it and run `python -m steps.train frozen` again"
+    state, names = model.state_dict(), frozen_names(model, first_layer)
+    try:
+        with safe_open(file, "pt") as shard:
+            same = set(shard.keys()) == names and all(
+                torch.equal(shard.get_tensor(name), state[name]) for name in names
+            )
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{file} cannot be read ({error}); {again}") from None
+    if not same:
+        raise UserError(f"{file} holds other weights than the frozen layers here; {again}")
+
+
 def save_reward_model(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -66,7 +82,7 @@ def save_reward_model(
     with atomic_path(output) as temporary:
         temporary.mkdir()
         save_file(trained, temporary / TRAINED, metadata={"format": "pt"})
-        _link(frozen, temporary / FROZEN, names)
+        _link(frozen, temporary / FROZEN)
         size = sum(v.numel() * v.element_size() for v in state.values())
         weight_map = {k: FROZEN if k in names else TRAINED for k in state}
         index = {"metadata": {"total_size": size}, "weight_map": weight_map}
@@ -107,13 +123,7 @@ def padding_token(tokenizer: PreTrainedTokenizerBase) -> str:
     )
 
 
-def _link(source: Path, target: Path, names: set[str]) -> None:
-    with safe_open(source, "pt") as shard:
-        if set(shard.keys()) != names:
-            raise UserError(
-                f"{source} holds other layers than the {len(names)} frozen weights of this model; "
-                "delete it and run `python -m steps.train frozen` again"
-            )
+def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
