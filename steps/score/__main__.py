@@ -45,7 +45,10 @@ def main() -> None:
                 "run the cache and train steps again with one experiment file"
             )
         if cache.meta["key"]["layer"] != facts["first_trained_layer"]:
-            raise UserError(f"{arguments.model}/reward_model.json does not fit {cache.folder}")
+            raise UserError(
+                f"{arguments.model}/reward_model.json names another first trained layer than "
+                f"{cache.folder} holds; train the model again"
+            )
         cache.check_hashes()
         path = arguments.groups / f"{name}.parquet"
         groups = read_groups(path)
