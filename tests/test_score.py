@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from steps.score.__main__ import main
+from steps.score.cached_sets import main
 
 from steps.backbone import load_generator, load_reward_model, load_tokenizer
 from steps.cache.build import Models, build_cache
