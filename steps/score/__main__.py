@@ -18,7 +18,7 @@ from steps.errors import UserError, run_command
 from steps.files import sha256
 from steps.groups.files import iterate_file
 from steps.provenance import RunCard
-from steps.score.parts import Settings, score_file
+from steps.score.parts import Job, Settings, score_file
 from steps.score.reward_model import RewardModel, open_reward_model
 
 CODE = (".", "score", "groups", "cache")
@@ -28,7 +28,8 @@ def main() -> None:
     arguments = _parser().parse_args()
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
-    card = RunCard("score", {k: str(v) for k, v in vars(arguments).items() if k != "card"})
+    given = {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()}
+    card = RunCard("score", given)
     skip = arguments.on_error == "skip"
     rows = _check_rows(arguments.input, skip)
     model = open_reward_model(
@@ -46,7 +47,8 @@ def main() -> None:
     if settings.token_rewards:
         model.check_token_rewards()
     plan = _plan(model, arguments.input, settings)
-    outputs = score_file(model, arguments.input, rows, settings, skip, plan, arguments.output)
+    job = Job(model, arguments.input, settings, skip)
+    outputs = score_file(job, rows, plan, arguments.output)
     if len(outputs) > 1:
         skipped = sum(1 for _ in outputs[1].open(encoding="utf-8"))
         print(f"{skipped:,} of {rows:,} rows were skipped; {outputs[1]} says why", file=sys.stderr)
@@ -128,7 +130,7 @@ def _plan(model: RewardModel, path: Path, settings: Settings) -> dict[str, Any]:
     """Return everything that the bytes of the scores depend on."""
     return {
         "model": asdict(model.files.origin),
-        "input": [path.name, sha256(path)],  # the name is in the ids of rows without one
+        "input": [str(path), sha256(path)],  # the path is in ids and messages
         "settings": asdict(settings),
         "layout": model.layout,
         "dtype": str(model.dtype),
