@@ -4,10 +4,11 @@ from pathlib import Path
 
 from steps.config import Experiment
 from steps.files import atomic_path
+from steps.report.differences import differences_markdown
 from steps.report.latex import main_latex
 from steps.report.load import read_evaluation, selection_summary
 from steps.report.main_table import main_table
-from steps.report.markdown import differences_markdown, main_markdown
+from steps.report.markdown import main_markdown
 
 
 def write_report_tables(experiment: Experiment, results: Path, output: Path) -> None:
