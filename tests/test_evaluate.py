@@ -318,14 +318,18 @@ def test_the_command_writes_the_same_bytes_twice(tmp_path: Path, monkeypatch: py
     for name in ("one", "two"):
         run(monkeypatch, yaml, results, tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == ["differences.csv", "manifest.json", "metrics.csv", "seeds.csv"]
+    assert files == [
+        *("analyses.csv", "analysis_differences.csv", "differences.csv", "manifest.json"),
+        *("mcnemar.csv", "metrics.csv", "seeds.csv"),
+    ]
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert (tmp_path / "card.json").is_file()
 
     metrics = pd.read_csv(tmp_path / "one/metrics.csv")
     assert list(metrics.columns) == [
-        *("method", "eval_set", "metric", "value", "ci_low", "ci_high", "n", "seeds")
+        *("method", "eval_set", "metric", "value", "ci_low", "ci_high", "n", "seeds"),
+        "t_half_width",
     ]
     table = metrics.set_index(["eval_set", "metric", "method"]).sort_index()
     counts = table["n"]

@@ -85,7 +85,9 @@ def main_table(evaluation: Evaluation, trained: list[str]) -> MainTable:
     for method in [*trained, *BASELINES]:
         found = [evaluation.cell(method, *column) for column in columns]
         seeds = max((int(row["seeds"]) for row in found if row is not None), default=0)
-        rows.append((method_title(method), str(seeds or MISSING), [_cell(row) for row in found]))
+        rows.append(
+            (method_title(method), str(seeds or MISSING), [main_cell(row) for row in found])
+        )
     counts = []
     for eval_set, metric in columns:
         table = evaluation.metrics
@@ -94,14 +96,15 @@ def main_table(evaluation: Evaluation, trained: list[str]) -> MainTable:
     return MainTable(columns, rows, counts)
 
 
-def _cell(row: pd.Series | None) -> Cell:
+def main_cell(row: pd.Series | tuple | None) -> Cell:
+    """Return the cell of a row of the evaluation's tables, or of a number that is not there."""
     if row is None:
         return Cell(MISSING)
     return Cell(
-        f"{row['value']:.3f}",
-        format_interval(row["ci_low"], row["ci_high"]),
-        format_spread(row["t_half_width"]),
-        ONE_RUN if row["seeds"] == 1 else "",
+        f"{row.value:.3f}",
+        format_interval(row.ci_low, row.ci_high),
+        format_spread(row.t_half_width),
+        ONE_RUN if row.seeds == 1 else "",
     )
 
 
