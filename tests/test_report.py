@@ -290,10 +290,10 @@ def in_value(new: str):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (cut_in_half, r": line \d+ (has \d fields instead of|is cut off)"),
+        (cut_in_half, r": line \d+ (has \d+ fields instead of|is cut off)"),
         (lose_a_row, r" ends after row \d+, but has \d+ rows"),
         (lose_a_digit, r": line \d+ is cut off"),
-        (without_a_field, r": line 3 has \d fields instead of \d"),
+        (without_a_field, r": line 3 has \d+ fields instead of \d+"),
         (in_value("high"), r": line 3: 'high' in the column 'value' is no number"),
         (in_value("0.123"), " has changed since it was written"),
         (lambda text: "", ": the column 'method' is missing"),
