@@ -25,36 +25,9 @@ from steps.evaluate.tables import result_tables
 from steps.groups.schema import PromptGroup, Response, write_groups
 from steps.pairs.schema import write_pairs
 from steps.score.schema import read_scores, write_scores
-from tests.synthetic_scores import make_pairs, make_scores, write_experiment
+from tests.synthetic_scores import evaluation_set, make_pairs, make_scores, write_experiment
 
 SETTINGS = Evaluation(bootstrap_samples=2_000)
-
-
-def evaluation_set(
-    labels: dict[str, list[bool | None]], rewards: list[float], lengths: list[int] | None = None
-) -> EvaluationSet:
-    """A set with the given correctness per problem and rewards of all responses."""
-    groups = [
-        PromptGroup(
-            name,
-            "test",
-            f"category {name[0]}",
-            "Why?",
-            tuple(
-                Response(f"text {k}", correct=c, model="ab"[k % 2]) for k, c in enumerate(labels_)
-            ),
-        )
-        for name, labels_ in labels.items()
-    ]
-    scores = pd.DataFrame(
-        {
-            "group_id": [g.group_id for g in groups for _ in g.responses],
-            "response": [k for g in groups for k in range(len(g.responses))],
-            "reward": np.array(rewards, dtype=np.float32),
-            "n_tokens": lengths or [3] * len(rewards),
-        }
-    )
-    return EvaluationSet("test", groups, make_pairs(groups), {("orm", 0): scores})
 
 
 def value(sums: pd.DataFrame) -> float:
