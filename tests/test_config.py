@@ -6,12 +6,12 @@ import pytest
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from steps.config.load import check_overrides, load_experiment
+from steps.config.load import check_overrides, experiment_files, load_experiment
 from steps.config.workflow import raw_data
 from steps.errors import UserError
 from tests.conftest import ROOT
 
-SHIPPED = sorted(p.stem for p in (ROOT / "config").glob("*.yaml"))
+SHIPPED = [p.stem for p in experiment_files(ROOT / "config")]
 
 
 def broken(tmp_path: Path, change) -> Path:
