@@ -14,6 +14,7 @@ from steps.export.source import Source, open_source, read_weights
 from steps.export.tokenizer import write_tokenizer
 from steps.files import atomic_path, read_json, sha256, write_json, write_text
 from steps.provenance import code_facts
+from steps.score.model_files import FACTS
 
 WEIGHTS, CARD, PROVENANCE = "model.safetensors", "README.md", "provenance.json"
 
@@ -48,6 +49,7 @@ def export_model(
         write_json(temporary / "config.json", portable_config(source.settings, end_of_turn, pad))
         save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})
         provenance["weights"] = sha256(temporary / WEIGHTS)
+        write_json(temporary / FACTS, source.facts)
         write_json(temporary / PROVENANCE, provenance)
         card = model_card(Origin(source.facts, experiment, scores, provenance))
         write_text(temporary / CARD, card)
@@ -57,7 +59,7 @@ def _provenance(source: Source, training_card: Path | None) -> dict[str, Any]:
     """Return which code and inputs made the model, without names of machines, users or folders."""
     read = [p for p in sorted(source.folder.iterdir()) if not p.name.startswith(".")]
     files = {p.name: sha256(p) for p in read}
-    facts = {"model": source.facts, "model_files": files, "export": code_facts(), "training": None}
+    facts = {"model_files": files, "export": code_facts(), "training": None}
     if training_card is not None:
         facts["training"] = _training(training_card)
     return facts

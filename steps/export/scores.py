@@ -14,10 +14,10 @@ _SHOWN = r"pair_accuracy(_same_model)?|best_of_(?!1$)\d+|first_wrong_step"
 def model_scores(folder: Path, experiment: Experiment, method: str, seed: int) -> pd.DataFrame:
     """Return the main metrics, without best-of-1, which is the same for every method.
 
-    Columns: eval_set, metric, value (the method's mean
-    over seeds), ci_low, ci_high, n, seeds and this_model (the score of one seed; NaN where it has none).
-
-    The table is empty if the method was trained but not evaluated.
+    Returns:
+        Columns eval_set, metric, value (the method's mean over seeds), ci_low, ci_high, n, seeds
+        and this_model (the score of one seed; NaN where it has none). Empty if the method was
+        trained but not evaluated.
     """
     evaluation = read_evaluation(folder, experiment)
     metrics, seeds = evaluation.metrics, evaluation.seeds

@@ -8,13 +8,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import (
-    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    PretrainedConfig,
+    PreTrainedConfig,
     PreTrainedTokenizerBase,
 )
 
+from steps.backbone import load_config, load_part
 from steps.errors import UserError
 from steps.files import read_json
 from steps.reward_head import has_mlp_head
@@ -32,7 +32,7 @@ class Source:
     """
 
     folder: Path
-    config: PretrainedConfig
+    config: PreTrainedConfig
     settings: dict[str, Any]
     tokenizer: PreTrainedTokenizerBase
     facts: dict[str, Any]
@@ -49,14 +49,8 @@ def open_source(folder: Path) -> Source:
         raise UserError(
             f"{folder}/reward_model.json does not name method, seed and description; {AGAIN}"
         )
-    settings = read_json(folder / "config.json")
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:
-        # Damaged files raise whatever the libraries' parsers happen to; none of it is ours.
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"cannot read the model in {folder} ({reason}); {AGAIN}") from error
+    config = load_config(folder, trust=False)
+    tokenizer = load_part(AutoTokenizer.from_pretrained, folder, trust=False)
     if has_mlp_head(config):
         raise UserError(
             f"{folder} has the reward head `mlp`, which AutoModelForSequenceClassification does "
@@ -66,7 +60,7 @@ def open_source(folder: Path) -> Source:
         raise UserError(
             f"{folder}/config.json has {config.num_labels} labels, a reward model has one; {AGAIN}"
         )
-    return Source(folder, config, settings, tokenizer, facts)
+    return Source(folder, config, read_json(folder / "config.json"), tokenizer, facts)
 
 
 def read_weights(source: Source) -> dict[str, Tensor]:

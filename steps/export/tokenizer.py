@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
-from steps.chat import DATE, ChatFormat
+from steps.chat import DATE, ChatFormat, adds_bos, render
 from steps.errors import UserError
 from steps.files import write_json
 from steps.train.save import padding_token
@@ -24,7 +24,7 @@ _PROBES = [("What is 1 + 1?", "It is 2."), ("Hello", "Hi,\nthere  ")]
 
 
 def write_tokenizer(
-    tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, folder: Path
+    tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, folder: Path
 ) -> tuple[int, int]:
     """Write tokenizer.json and tokenizer_config.json into ``folder``.
 
@@ -74,11 +74,7 @@ def _complete_template(chat: ChatFormat) -> str:
     """Return the chat template with the BOS and the date that training gave it."""
     tokenizer = chat.tokenizer
     template = tokenizer.chat_template
-    messages = [{"role": "user", "content": "u"}]
-    rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    bos = tokenizer.bos_token
-    starts_with_bos = chat.encode_prompt("u")[0] == tokenizer.bos_token_id
-    if bos is not None and starts_with_bos and not rendered.startswith(bos):
+    if adds_bos(tokenizer) and not render(tokenizer, "u").startswith(tokenizer.bos_token):
         template = "{{- bos_token }}" + template
     if "date_string" in template:
         template = f"{{%- set date_string = date_string | default('{DATE}') %}}" + template
