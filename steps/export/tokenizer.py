@@ -52,6 +52,8 @@ def write_tokenizer(
         "chat_template": _complete_template(chat),
         "clean_up_tokenization_spaces": False,
         "model_max_length": min(tokenizer.model_max_length, config.max_position_embeddings),
+        # The class alone would add token_type_ids, which decoders refuse.
+        "model_input_names": ["input_ids", "attention_mask"],
         "tokenizer_class": CLASS,
     }
     write_json(folder / "tokenizer_config.json", settings)
