@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 EXPERIMENT ?= quickstart
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: quickstart plan test tiny lint publish
+.PHONY: quickstart plan test tiny lint publish crosscheck-rewardbench
 
 quickstart: .venv/installed
 	snakemake --rerun-incomplete
@@ -30,6 +30,17 @@ lint: .venv/installed
 publish: .venv/installed
 	mkdir -p results/published/quickstart
 	cp -r results/quickstart/tables results/quickstart/figures results/published/quickstart/
+
+# Scores the pairs of INPUT with the exported model MODEL twice, by us and by the publisher's own
+# program, and compares the rewards.
+crosscheck-rewardbench: .venv/installed .venv-rewardbench/installed
+	python -m checks.rewardbench --model '$(MODEL)' --input '$(INPUT)' \
+		--python .venv-rewardbench/bin/python --output results/crosscheck-rewardbench.csv
+
+.venv-rewardbench/installed: checks/rewardbench/requirements.txt
+	test -x .venv-rewardbench/bin/python || $(PYTHON) -m venv .venv-rewardbench
+	.venv-rewardbench/bin/python -m pip install --quiet --requirement checks/rewardbench/requirements.txt
+	touch $@
 
 .venv/installed: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed")'

@@ -1,5 +1,5 @@
 # The ICRM pipeline. `snakemake --config experiment=<name>` runs config/<name>.yaml.
-# Targets: all (default), tables, figures. One rules file per stage, in the order of the method.
+# Targets: all (default), tables, figures, exports. One rules file per stage, in the order of the method.
 from pathlib import Path
 import re
 import sys
@@ -20,6 +20,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/export.smk"
 
 
 rule all:

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from steps.errors import UserError
 
 _PROBE = "probe-7f3a"
+DATE = "26 Jul 2024"  # some templates print today's date where none is given
 
 
 class ControlTokenError(UserError):
@@ -101,7 +102,7 @@ def render(tokenizer: PreTrainedTokenizerBase, prompt: str, response: str | None
             messages,
             tokenize=False,
             add_generation_prompt=response is None,
-            date_string="26 Jul 2024",  # some templates print today's date where none is given
+            date_string=DATE,
         )
     except TemplateError as error:
         raise UserError(

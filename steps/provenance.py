@@ -50,6 +50,16 @@ def _versions() -> dict[str, str | None]:
     return versions
 
 
+def code_facts() -> dict[str, Any]:
+    """Return which code ran: its commit, whether files differ from it, versions of the packages."""
+    changes = _git("status", "--porcelain")
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": None if changes is None else bool(changes),
+        "versions": _versions(),
+    }
+
+
 class RunCard:
     """Collects the facts of one run of one step; `write` stores them beside the results."""
 
@@ -63,11 +73,8 @@ class RunCard:
         """Write the card to ``path`` (nothing if None) with the hashes of inputs and outputs."""
         if path is None:
             return
-        changes = _git("status", "--porcelain")
-        self.facts |= facts | {
-            "commit": _git("rev-parse", "HEAD"),
-            "uncommitted_changes": None if changes is None else bool(changes),
-            "versions": _versions(),
+        self.facts |= facts | code_facts()
+        self.facts |= {
             "machine": {
                 "node": platform.node(),
                 "platform": platform.platform(),

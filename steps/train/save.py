@@ -114,14 +114,17 @@ def reward_template(template: str) -> str:
     )
 
 
-def padding_token(tokenizer: PreTrainedTokenizerBase) -> str:
+def padding_token(tokenizer: PreTrainedTokenizerBase, ends: frozenset[int] = frozenset()) -> str:
     """Return a padding token that is not the end-of-turn token.
 
     The standard head pools at the last token that is not padding. With a tokenizer whose padding
     token ends the turn, that would be the last token of the text instead.
+
+    Args:
+        ends: further tokens that may end a text.
     """
     end = ChatFormat(tokenizer).end_of_turn
-    taken = {end, tokenizer.eos_token_id, tokenizer.bos_token_id}
+    taken = {end, tokenizer.eos_token_id, tokenizer.bos_token_id, *ends}
     candidates = [tokenizer.pad_token, tokenizer.unk_token]
     candidates += [t.content for t in tokenizer.added_tokens_decoder.values() if t.special]
     for token in candidates:

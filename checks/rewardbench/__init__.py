@@ -1,0 +1,1 @@
+"""Our rewards against those of the publisher's own program, the PyPI package ``rewardbench``."""

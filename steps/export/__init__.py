@@ -1,0 +1,1 @@
+"""Reward models as folders that stand alone: other tools load them and compute the same rewards."""

@@ -1,0 +1,74 @@
+"""Writing the folder: weights, configuration, tokenizer, model card, provenance."""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from steps.config import Experiment
+from steps.errors import UserError
+from steps.export.card import Origin, model_card
+from steps.export.configuration import portable_config
+from steps.export.scores import model_scores
+from steps.export.source import Source, open_source, read_weights
+from steps.export.tokenizer import write_tokenizer
+from steps.files import atomic_path, read_json, sha256, write_json, write_text
+from steps.provenance import code_facts
+from steps.score.model_files import FACTS
+
+WEIGHTS, CARD, PROVENANCE = "model.safetensors", "README.md", "provenance.json"
+
+
+def export_model(
+    model: Path,
+    output: Path,
+    experiment: Experiment | None,
+    evaluation: Path | None,
+    training_card: Path | None,
+) -> None:
+    """Write the model folder ``output``, atomically.
+
+    Args:
+        model: folder of the train step; its weights may be hard links to shared files.
+        experiment: what the model was trained in; the card takes data and licences from it.
+        evaluation: folder of `steps.evaluate`.
+        training_card: run card of the train step.
+    """
+    if evaluation is not None and experiment is None:
+        raise UserError("--evaluation needs --experiment, which says what was evaluated; give both")
+    source = open_source(model)
+    weights = read_weights(source)
+    method, seed = source.facts["method"], source.facts["seed"]
+    scores = None
+    if evaluation is not None:
+        scores = model_scores(evaluation, experiment, method, seed)
+    provenance = _provenance(source, training_card)
+    with atomic_path(output) as temporary:
+        temporary.mkdir(parents=True)
+        end_of_turn, pad = write_tokenizer(source.tokenizer, source.config, temporary)
+        write_json(temporary / "config.json", portable_config(source.settings, end_of_turn, pad))
+        save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})
+        provenance["weights"] = sha256(temporary / WEIGHTS)
+        write_json(temporary / FACTS, source.facts)
+        write_json(temporary / PROVENANCE, provenance)
+        card = model_card(Origin(source.facts, experiment, scores, provenance))
+        write_text(temporary / CARD, card)
+
+
+def _provenance(source: Source, training_card: Path | None) -> dict[str, Any]:
+    """Return which code and inputs made the model, without names of machines, users or folders."""
+    read = [p for p in sorted(source.folder.iterdir()) if not p.name.startswith(".")]
+    files = {p.name: sha256(p) for p in read}
+    facts = {"model_files": files, "export": code_facts(), "training": None}
+    if training_card is not None:
+        facts["training"] = _training(training_card)
+    return facts
+
+
+def _training(path: Path) -> dict[str, Any]:
+    card = read_json(path)
+    keys = ("commit", "uncommitted_changes", "versions", "settings", "seed", "inputs")
+    if not isinstance(card, dict) or not set(keys) <= card.keys() or card.get("step") != "train":
+        raise UserError(f"{path} is no run card of the train step; give that of this model")
+    facts = {key: card[key] for key in keys}
+    return facts | {"inputs": {"/".join(Path(p).parts[-2:]): h for p, h in card["inputs"].items()}}
