@@ -34,6 +34,7 @@ class Benchmark:
     Attributes:
         name: on the command line; also the `source` of its groups.
         hub_id, split, columns: what the download step fetches.
+        optional: columns that a file of one's own may lack.
         revision: the commit that the counts are known of; None = the main branch, recorded.
         group: makes the group of a row; gets its place for errors too. Right responses come first.
         means: the means that the numbers are made of, from the items: columns `MEANS`.
@@ -50,3 +51,4 @@ class Benchmark:
     group: Callable[[dict, str], PromptGroup]
     means: Callable[[pd.DataFrame], pd.DataFrame]
     numbers: Callable[[set[str]], list[Number]]
+    optional: tuple[str, ...] = ()

@@ -63,4 +63,5 @@ REWARDBENCH = Benchmark(
     group=_group,
     means=_means,
     numbers=_numbers,
+    optional=("chosen_model", "rejected_model"),
 )

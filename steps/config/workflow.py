@@ -70,9 +70,12 @@ def model_files(model: Backbone) -> list[str]:
 
 
 def downloads(experiment: Experiment) -> dict[str, str]:
-    """Return the folders of the language models that are fetched, with their roles."""
-    roles = {"generator": experiment.generator_model, "backbone": experiment.backbone}
-    return {model_folder(m).name: role for role, m in roles.items() if m.source != "local"}
+    """Return the folders of the models that are fetched, with their roles."""
+    return {
+        model_folder(model).name: role
+        for role, model in reversed(experiment.models.items())
+        if model.source != "local"
+    }
 
 
 def generator_files(experiment: Experiment, results: str) -> list[str]:

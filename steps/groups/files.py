@@ -35,13 +35,8 @@ def read_file(path: Path, notes: list[str] | None = None) -> list[PromptGroup]:
         UserError: naming the file and the row, and what is wrong with it.
     """
     path = Path(path)
-    if not path.name.endswith(EXTENSIONS):
-        raise UserError(f"{path}: unknown file type; give one of {', '.join(EXTENSIONS)}")
-    if not path.is_file():
-        raise UserError(f"{path} is not there; correct the path in the experiment file")
-    rows = _parquet_rows(path) if path.name.endswith(".parquet") else _json_rows(path)
     groups, first_row, ignored = [], {}, IgnoredKeys()
-    for number, row in rows:
+    for number, row in read_rows(path):
         group = _Row(row, f"{path}: row {number}").group(f"{path.name}/{number}", path.name)
         if group.group_id in first_row:
             raise UserError(
@@ -56,6 +51,19 @@ def read_file(path: Path, notes: list[str] | None = None) -> list[PromptGroup]:
     if notes is not None:
         notes += ignored.notes(path)
     return groups
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield the number (from 1) and the content of each row of a file.
+
+    Raises:
+        UserError: the file is not there, of another type, or damaged.
+    """
+    if not path.name.endswith(EXTENSIONS):
+        raise UserError(f"{path}: unknown file type; give one of {', '.join(EXTENSIONS)}")
+    if not path.is_file():
+        raise UserError(f"{path} is not there; correct the path in the experiment file")
+    yield from _parquet_rows(path) if path.name.endswith(".parquet") else _json_rows(path)
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
