@@ -39,6 +39,7 @@ class Benchmark:
         group: makes the group of a row; gets its place for errors too. Right responses come first.
         means: the means that the numbers are made of, from the items: columns `MEANS`.
         numbers: what is reported, in order, from the names of the subsets that have items.
+        headline: those of them that a table shows first.
     """
 
     name: str
@@ -51,4 +52,5 @@ class Benchmark:
     group: Callable[[dict, str], PromptGroup]
     means: Callable[[pd.DataFrame], pd.DataFrame]
     numbers: Callable[[set[str]], list[Number]]
+    headline: tuple[str, ...]
     optional: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""RewardBench's llmbar and hep subsets out of their sources, where the hub cannot be reached.
+"""``python -m steps.benchmarks.rebuild``: some subsets of RewardBench without the hub.
 
 LLMBar (MIT) and HumanEvalPack (MIT) hold the same pairs as eleven of RewardBench's subsets; the
 prompts of the hep subsets may be worded differently there. A source is a folder with the file
@@ -6,15 +6,17 @@ prompts of the hep subsets may be worded differently there. A source is a folder
 their order; their id is their place in their subset.
 """
 
+import argparse
 import gzip
 import json
 from collections import Counter
 from pathlib import Path
 
 from steps.benchmarks.rewardbench_subsets import ROWS
-from steps.errors import UserError
+from steps.errors import UserError, run_command
 from steps.files import atomic_path
 from steps.groups.files import read_rows
+from steps.provenance import RunCard
 
 FILE = "pairs.jsonl.gz"
 KEYS = ("subset", "prompt", "chosen", "rejected")
@@ -69,3 +71,29 @@ def write_rows(path: Path, rows: list[dict]) -> None:
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     with atomic_path(path) as temporary:
         temporary.write_bytes(gzip.compress(lines.encode(), mtime=0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m steps.benchmarks.rebuild",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--folders", type=Path, nargs="+", required=True, help="the sources")
+    parser.add_argument("--subsets", nargs="+", choices=SUBSETS, default=list(SUBSETS))
+    parser.add_argument("--output", type=Path, required=True, help="file of rows (.jsonl.gz)")
+    parser.add_argument("--card", type=Path, help="run card to write (provenance)")
+    arguments = parser.parse_args()
+
+    card = RunCard("benchmarks rebuild", {"subsets": arguments.subsets})
+    rows = rebuild(arguments.folders, arguments.subsets)
+    write_rows(arguments.output, rows)
+    files = [folder / FILE for folder in arguments.folders]
+    card.write(arguments.card, files, [arguments.output], marks=marks(rows))
+    print(f"{arguments.output}: {len(rows)} rows of {len(arguments.subsets)} subsets")
+    for mark in marks(rows):
+        print(f"marked: {mark}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -15,7 +15,6 @@ from steps.config.schema import ChampData, Experiment, FileData, HubBackbone, Lo
 from steps.errors import UserError, nearest
 from steps.objectives.registry import method_names, needs_ratings
 
-
 # Those of `steps.evaluate.baselines`, which takes longer to import.
 BASELINE_NAMES = ("generator", "longest", "shortest", "random", "oracle")
 

@@ -1,7 +1,8 @@
 """``python -m steps.report tables|figures``: what people read of an experiment.
 
 tables needs evaluation/ in the results folder and prints groups/selection.json if it is there; it
-writes main.csv, main.md, main.tex, differences.csv and differences.md. figures needs evaluation/,
+writes main.csv, main.md, main.tex, differences.csv and differences.md, and of each benchmark, whose
+numbers it needs in benchmarks/numbers/, benchmark_<name>.csv, .md and .tex. figures needs evaluation/,
 groups/, pairs/, scores/ and training/; it writes best_of_n, token_rewards and training_curves as
 PNG and PDF.
 """
@@ -23,9 +24,11 @@ def main() -> None:
     card = RunCard(arguments.kind, {"title": experiment.title})
     inputs = [results / "evaluation"]
     if arguments.kind == "tables":
+        from steps.report.benchmark_table import FOLDER
         from steps.report.tables import write_report_tables
 
         write_report_tables(experiment, results, arguments.output)
+        inputs += [results / FOLDER / name for name in experiment.benchmarks]
     else:
         # Matplotlib is slow to import, so only where it is needed.
         from steps.report.figures import write_figures

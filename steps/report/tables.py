@@ -4,6 +4,8 @@ from pathlib import Path
 
 from steps.config import Experiment
 from steps.files import atomic_path
+from steps.report.benchmark_markdown import benchmark_markdown
+from steps.report.benchmark_table import FOLDER, BenchmarkResult, read_results
 from steps.report.latex import main_latex
 from steps.report.load import read_evaluation, selection_summary
 from steps.report.main_table import main_table
@@ -11,7 +13,10 @@ from steps.report.markdown import differences_markdown, main_markdown
 
 
 def write_report_tables(experiment: Experiment, results: Path, output: Path) -> None:
-    """Write main.csv, main.md, main.tex, differences.csv and differences.md, atomically."""
+    """Write main.csv, main.md, main.tex, differences.csv and differences.md, atomically.
+
+    For each benchmark benchmark_<name>.csv, .md and .tex besides.
+    """
     evaluation = read_evaluation(results / "evaluation", experiment)
     table = main_table(evaluation, experiment.methods)
     data = selection_summary(results)
@@ -20,6 +25,8 @@ def write_report_tables(experiment: Experiment, results: Path, output: Path) -> 
         "main.tex": main_latex(table, experiment.title),
         "differences.md": differences_markdown(evaluation, experiment),
     }
+    for result in read_results(experiment, results):
+        texts |= benchmark_files(result, experiment, results)
     with atomic_path(output) as temporary:
         temporary.mkdir()
         # Copied, not written anew: the bytes are those of the evaluation.
@@ -27,3 +34,17 @@ def write_report_tables(experiment: Experiment, results: Path, output: Path) -> 
             (temporary / name).write_bytes((results / "evaluation" / source).read_bytes())
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
+
+
+def benchmark_files(
+    result: BenchmarkResult, experiment: Experiment, results: Path
+) -> dict[str, str]:
+    """Return the texts of a benchmark's files by name."""
+    name = f"benchmark_{result.name}"
+    table = result.table(experiment, result.headline)
+    numbers = results / FOLDER / result.name / "methods.csv"
+    return {
+        f"{name}.csv": numbers.read_text(encoding="utf-8"),
+        f"{name}.md": benchmark_markdown(result, experiment),
+        f"{name}.tex": main_latex(table, f"{experiment.title}, {result.title}, percent"),
+    }
