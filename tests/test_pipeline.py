@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from tests.conftest import ROOT
 
-PARTS = ["Snakefile", "workflow", "steps", "config", "profiles", "environment.yml"]
+PARTS = ["Snakefile", "workflow", "steps", "config", "examples", "profiles", "environment.yml"]
 # What the next kill waits for: the run is then inside the stage that follows.
 KILL_WHEN = [
     "resources/models/tiny-16x3-seed0/config.json",

@@ -17,12 +17,11 @@ from steps.benchmarks.items import make_items, write_items
 from steps.benchmarks.registry import benchmark_of
 from steps.config import Experiment, load_experiment
 from steps.errors import run_command
-from steps.evaluate.load import align_scores, score_path
+from steps.evaluate.load import align_scores, check_origin, reference_path, score_path
 from steps.files import atomic_path
 from steps.groups.schema import PromptGroup, read_groups
 from steps.provenance import RunCard
-from steps.score.reference_scores import read_reference_scores, reference_path
-from steps.score.schema import read_scores
+from steps.score.schema import read_rewards, read_scores
 
 # A run: method, and seed where the method has one.
 Run = tuple[str, int | None]
@@ -59,7 +58,7 @@ def score_files(experiment: Experiment, scores: Path, name: str) -> dict[Run, Pa
     }
 
 
-def read_rewards(
+def collect_rewards(
     experiment: Experiment, files: dict[Run, Path], groups: list[PromptGroup]
 ) -> dict[Run, pd.DataFrame]:
     """Return reward, n_tokens and truncated of every response, in the groups' order, by run.
@@ -70,8 +69,9 @@ def read_rewards(
     table = {}
     for run, path in files.items():
         if run[1] is None:
-            table[run] = align_scores(read_reference_scores(path), groups, path)
+            table[run] = align_scores(read_rewards(path), groups, path)
         else:
+            check_origin(path, *run)
             # What the backbone cannot read whole was left out of the groups.
             scores = align_scores(read_scores(path), groups, path).assign(truncated=False)
             table[run] = scores[["reward", "n_tokens", "truncated", "token_log_probs"]]
@@ -126,7 +126,7 @@ def main() -> None:
     group_file = arguments.results / "groups" / f"{arguments.name}.parquet"
     groups = read_groups(group_file)
     files = score_files(experiment, arguments.results, arguments.name)
-    rewards = read_rewards(experiment, files, groups)
+    rewards = collect_rewards(experiment, files, groups)
     with atomic_path(arguments.output) as temporary:
         for run, scores in rewards.items():
             items = run_items(benchmark, groups, scores)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from steps.config.section import Commit, Section
+from steps.errors import UserError
 
 # Those of `steps.benchmarks.registry`, which takes longer to import.
 BenchmarkName = Literal["rewardbench", "rewardbench2", "rmbench"]
@@ -38,6 +39,14 @@ class FileBenchmark(Section):
     def rows(self) -> Path:
         """The file of the rows."""
         return Path(self.path)
+
+    def check_rows(self, name: str) -> None:
+        """Raise a `UserError` if the file of the entry ``name`` is not there."""
+        if not self.rows.is_file():
+            raise UserError(
+                f"benchmarks.{name}.path: {self.path} is not there; give a file of the benchmark's "
+                "rows, or take the entry out"
+            )
 
 
 BenchmarkData = Annotated[HubBenchmark | FileBenchmark, Field(discriminator="source")]

@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from steps.config.benchmarks import FileBenchmark
 from steps.config.hub_data import LocalProblems, Prm800kData
 from steps.config.messages import describe
 from steps.config.schema import ChampData, Experiment, FileData, HubBackbone, LocalBackbone
@@ -124,29 +123,18 @@ def _check_names(path: Path, experiment: Experiment) -> None:
                 f"{path}: data.problems.path: {problems.path} is not there; give PRM800K's "
                 "phase2_train.jsonl"
             )
-    _check_benchmarks(path, experiment)
+    for name in experiment.reference_models:
+        if name in {*method_names(), *BASELINE_NAMES}:
+            raise UserError(
+                f"{path}: reference_models: '{name}' is the name of a method or a baseline; rename "
+                "the model"
+            )
     for role, model in experiment.models.items():
         if isinstance(model, LocalBackbone) and not (Path(model.path) / "config.json").is_file():
             key = "generator.model" if role == "generator" else role
             raise UserError(
                 f"{path}: {key}.path: there is no model in '{model.path}' (no config.json); "
                 "give a folder in the Hugging Face layout"
-            )
-
-
-def _check_benchmarks(path: Path, experiment: Experiment) -> None:
-    """Check the files of the benchmarks, and that reference models have names of their own."""
-    for name, benchmark in experiment.benchmarks.items():
-        if isinstance(benchmark, FileBenchmark) and not benchmark.rows.is_file():
-            raise UserError(
-                f"{path}: benchmarks.{name}.path: {benchmark.path} is not there; give a file of "
-                "the benchmark's rows"
-            )
-    for name in experiment.reference_models:
-        if name in {*method_names(), *BASELINE_NAMES}:
-            raise UserError(
-                f"{path}: reference_models: '{name}' is the name of a method or a baseline; rename "
-                "the model"
             )
 
 

@@ -91,7 +91,7 @@ def _read_set(experiment: Experiment, results: Path, name: str) -> EvaluationSet
     for method, seed in experiment.runs:
         path = score_path(results, method, seed, name)
         scores[method, seed] = align_scores(read_scores(path), groups, path)
-        _check_origin(path, method, seed)
+        check_origin(path, method, seed)
         _check_same_tokens(scores[method, seed], next(iter(scores.values())), path)
     return EvaluationSet(name, groups, pairs, scores)
 
@@ -99,6 +99,11 @@ def _read_set(experiment: Experiment, results: Path, name: str) -> EvaluationSet
 def score_path(results: Path, method: str, seed: int, eval_set: str) -> Path:
     """Where the score step leaves the scores of one run and set."""
     return results / "scores" / method / f"seed{seed}" / f"{eval_set}.parquet"
+
+
+def reference_path(results: Path, model: str, eval_set: str) -> Path:
+    """Where the score step leaves the scores of a reference model."""
+    return results / "scores" / model / f"{eval_set}.parquet"
 
 
 def input_files(experiment: Experiment, results: Path) -> list[Path]:
@@ -139,7 +144,7 @@ def align_scores(scores: pd.DataFrame, groups: list[PromptGroup], path: Path) ->
     return scores.iloc[[row_of[key] for key in wanted]].reset_index(drop=True)
 
 
-def _check_origin(path: Path, method: str, seed: int) -> None:
+def check_origin(path: Path, method: str, seed: int) -> None:
     """A file that was copied or renamed would give one method the numbers of another."""
     origin = read_origin(path)
     if (origin.method, origin.seed) != (method, seed):

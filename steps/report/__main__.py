@@ -1,8 +1,8 @@
 """``python -m steps.report tables|figures``: what people read of an experiment.
 
 tables needs evaluation/ in the results folder and prints groups/selection.json if it is there; it
-writes main.csv, main.md, main.tex, differences.csv and differences.md, and of each benchmark, whose
-numbers it needs in benchmarks/numbers/, benchmark_<name>.csv, .md and .tex. figures needs evaluation/,
+writes main.csv, main.md, main.tex, differences.csv and differences.md. Of each benchmark it needs
+benchmarks/numbers/<name> and writes benchmark_<name>.csv, .md and .tex. figures needs evaluation/,
 groups/, pairs/, scores/ and training/; it writes best_of_n, token_rewards and training_curves as
 PNG and PDF.
 """

@@ -3,6 +3,11 @@ TABLES = expand(
     f"{RESULTS}/tables/{{name}}",
     name=["main.csv", "main.md", "main.tex", "differences.csv", "differences.md"],
 )
+BENCHMARK_TABLES = expand(
+    f"{RESULTS}/tables/benchmark_{{benchmark}}.{{suffix}}",
+    benchmark=BENCHMARKS,
+    suffix=["csv", "md", "tex"],
+)
 FIGURES = expand(
     f"{RESULTS}/figures/{{name}}.{{suffix}}",
     name=["best_of_n", "token_rewards", "training_curves"],
@@ -14,6 +19,7 @@ rule draw_tables:
     input:
         evaluation=rules.evaluate.output,
         selection=f"{RESULTS}/groups/selection.json",
+        benchmarks=BENCHMARK_NUMBERS,
     output:
         report(
             f"{RESULTS}/tables/main.csv",
@@ -28,6 +34,7 @@ rule draw_tables:
         f"{RESULTS}/tables/main.md",
         f"{RESULTS}/tables/main.tex",
         f"{RESULTS}/tables/differences.md",
+        BENCHMARK_TABLES,
     log:
         f"{RESULTS}/logs/tables.log",
     conda:
@@ -93,6 +100,7 @@ rule draw_figures:
 rule tables:
     input:
         TABLES,
+        BENCHMARK_TABLES,
 
 
 rule figures:
