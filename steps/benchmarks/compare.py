@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from steps.benchmarks.benchmark import Benchmark
 from steps.benchmarks.items import read_items
@@ -23,15 +22,25 @@ from steps.benchmarks.runs import Run, item_path, list_runs
 from steps.benchmarks.scores import REFUSED, count_items, is_refusal, note_of
 from steps.config import Experiment, load_experiment
 from steps.errors import run_command
+from steps.evaluate.seeds import t_half_width, t_half_width_of_difference
 from steps.files import atomic_path
 from steps.provenance import RunCard
 
 RUN_COLUMNS = ["method", "seed", "number", "value"]
 METHOD_COLUMNS = [
     *("method", "number", "value", "ci_low", "ci_high"),
-    *("t_low", "t_high", "runs", "n", "truncated", "note"),
+    *("n", "seeds", "t_half_width", "truncated", "note"),
 ]
-DIFFERENCE_COLUMNS = ["method", "reference", "number", "value", "ci_low", "ci_high", "runs"]
+DIFFERENCE_COLUMNS = [
+    "method",
+    "reference",
+    "number",
+    "value",
+    "ci_low",
+    "ci_high",
+    "seeds",
+    "t_half_width",
+]
 TABLES = {
     "runs.csv": RUN_COLUMNS,
     "methods.csv": METHOD_COLUMNS,
@@ -68,10 +77,11 @@ class Comparison:
         """Return the number's mean over the runs of a method."""
         return average(number.name, [self.of_run(number, run) for run in self.runs_of[method]])
 
-    def run_values(self, number: Number, method: str) -> list[float]:
-        """Return the number of each run of a method."""
+    def run_values(self, number: Number, method: str) -> dict[int | None, float]:
+        """Return the number of each run of a method, by its seed."""
         runs = self.runs_of[method]
-        return point_values(self.means, [self.of_run(number, run) for run in runs])
+        values = point_values(self.means, [self.of_run(number, run) for run in runs])
+        return {seed: value for (_, seed), value in zip(runs, values, strict=True)}
 
 
 def _prefix(run: Run) -> str:
@@ -97,9 +107,9 @@ def compare(
 def _runs(comparison: Comparison) -> pd.DataFrame:
     rows = [
         (method, seed, number.name, value)
-        for method, runs in comparison.runs_of.items()
+        for method in comparison.runs_of
         for number in comparison.numbers
-        for (_, seed), value in zip(runs, comparison.run_values(number, method), strict=True)
+        for seed, value in comparison.run_values(number, method).items()
     ]
     table = pd.DataFrame(rows, columns=RUN_COLUMNS)
     return table.astype({"seed": "Int64"}).dropna(subset="value")
@@ -109,6 +119,7 @@ def _methods(comparison: Comparison, experiment: Experiment) -> pd.DataFrame:
     keys = [(method, n) for method in comparison.runs_of for n in comparison.numbers]
     wanted = [comparison.of_method(number, method) for method, number in keys]
     estimates = estimate(comparison.means, wanted, experiment.evaluation)
+    level = experiment.evaluation.confidence
     rows = []
     for (method, number), found in zip(keys, estimates, strict=True):
         runs = comparison.runs_of[method]
@@ -116,22 +127,13 @@ def _methods(comparison: Comparison, experiment: Experiment) -> pd.DataFrame:
         counts = count_items(comparison.items[runs[0]])
         note = note_of(number, comparison.benchmark, counts, found.value)
         used = counts.reindex(number.subsets, fill_value=0).sum()
-        t_interval = _t_interval(
-            comparison.run_values(number, method), experiment.evaluation.confidence
-        )
+        spread = t_half_width(comparison.run_values(number, method), level)
         if is_refusal(note):
-            found, t_interval = REFUSED, (np.nan, np.nan)
-        bounds = (found.value, found.ci_low, found.ci_high, *t_interval)
-        rows.append((method, number.name, *bounds, len(runs), used["n"], used["truncated"], note))
+            found, spread = REFUSED, np.nan
+        bounds = (found.value, found.ci_low, found.ci_high)
+        more = (used["n"], len(runs), spread, used["truncated"], note)
+        rows.append((method, number.name, *bounds, *more))
     return pd.DataFrame(rows, columns=METHOD_COLUMNS)
-
-
-def _t_interval(values: list[float], confidence: float) -> tuple[float, float]:
-    """Return Student's t-interval of the mean of runs; NaN for a single one."""
-    if len(values) < 2:
-        return np.nan, np.nan
-    half = stats.sem(values) * stats.t.ppf((1 + confidence) / 2, len(values) - 1)
-    return np.mean(values) - half, np.mean(values) + half
 
 
 def _differences(comparison: Comparison, experiment: Experiment) -> pd.DataFrame:
@@ -150,9 +152,10 @@ def _differences(comparison: Comparison, experiment: Experiment) -> pd.DataFrame
     found = estimate(comparison.means, wanted, experiment.evaluation)
     rows = []
     for (method, reference, number), each in zip(pairs, found, strict=True):
-        runs = min(len(comparison.runs_of[name]) for name in (method, reference))
+        mine, other = (comparison.run_values(number, name) for name in (method, reference))
+        spread = t_half_width_of_difference(mine, other, experiment.evaluation.confidence)
         bounds = (each.value, each.ci_low, each.ci_high)
-        rows.append((method, reference, number.name, *bounds, runs))
+        rows.append((method, reference, number.name, *bounds, min(len(mine), len(other)), spread))
     return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS).dropna(subset="value")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from steps.evaluate.load import EvaluationSet
 from steps.evaluate.measure import share_per_problem
+from steps.groups.schema import PromptGroup
 
 
 @cache
@@ -46,7 +47,7 @@ def best_of_n_accuracies(
     Args:
         rewards: [R]. Equal rewards give the random pick, the correctness itself gives the oracle.
     """
-    known = [g for g in eval_set.groups if all(r.correct is not None for r in g.responses)]
+    known = _known(eval_set)
     accuracies = {}
     for drawn in sorted(set(numbers)):
         groups = [group for group in known if len(group.responses) >= drawn]
@@ -59,3 +60,20 @@ def best_of_n_accuracies(
             problems = [group.group_id for group in groups]
             accuracies[f"best_of_{drawn}"] = share_per_problem(problems, expected)
     return accuracies
+
+
+def groups_with(eval_set: EvaluationSet, numbers: list[int]) -> tuple[list[int], list[PromptGroup]]:
+    """Return the Ns that any group reaches, ascending, and the groups that reach the largest.
+
+    Curves over N are drawn from the same groups at every N, those of which every response's
+    correctness is known.
+    """
+    known = _known(eval_set)
+    largest = max((len(group.responses) for group in known), default=0)
+    reached = sorted({drawn for drawn in numbers if drawn <= largest})
+    return reached, [g for g in known if reached and len(g.responses) >= reached[-1]]
+
+
+def _known(eval_set: EvaluationSet) -> list[PromptGroup]:
+    """The groups in which the correctness of every response is known."""
+    return [g for g in eval_set.groups if all(r.correct is not None for r in g.responses)]

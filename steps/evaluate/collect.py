@@ -12,7 +12,7 @@ from steps.evaluate.best_of_n import best_of_n_accuracies
 from steps.evaluate.first_wrong_step import chance_localisations, model_localisations
 from steps.evaluate.length import reward_length_correlation
 from steps.evaluate.load import EvaluationSet
-from steps.evaluate.pair_accuracy import pair_accuracies, strict_wins
+from steps.evaluate.pair_accuracy import coin_wins, pair_accuracies, strict_wins
 
 POOLED = "all"
 POOLED_METRICS = ("pair_accuracy", "best_of_")
@@ -72,9 +72,7 @@ def _measure(
         )
     for name, rewards in baseline_rewards(eval_set).items():
         # Lengths are often equal: baselines break ties by a coin, and chance is one throughout.
-        wins = strict_wins(eval_set, rewards)
-        wins += 0.5 * (1 - wins - strict_wins(eval_set, -rewards))
-        measures = _comparisons(experiment, eval_set, rewards, wins)
+        measures = _comparisons(experiment, eval_set, rewards, coin_wins(eval_set, rewards))
         match name:
             case "random":
                 measures |= chance_localisations(eval_set)

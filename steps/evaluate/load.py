@@ -58,6 +58,11 @@ class EvaluationSet:
         """All R responses."""
         return [response for group in self.groups for response in group.responses]
 
+    @cached_property
+    def problems(self) -> np.ndarray:
+        """The group_id of each response, [R]."""
+        return np.array([g.group_id for g in self.groups for _ in g.responses], dtype=object)
+
     @property
     def any_scores(self) -> pd.DataFrame:
         """Scores of the first model, for what no model changes: lengths, generator, token ends."""

@@ -10,6 +10,14 @@ ALL_PAIRS = "pair_accuracy"
 SAME_MODEL = "pair_accuracy_same_model"
 
 
+def pair_responses(eval_set: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the chosen and of the rejected response of each pair, both [pairs]."""
+    first = eval_set.pairs["group_id"].map(eval_set.starts).to_numpy(np.int64)
+    chosen = first + eval_set.pairs["chosen"].to_numpy(np.int64)
+    rejected = first + eval_set.pairs["rejected"].to_numpy(np.int64)
+    return chosen, rejected
+
+
 def strict_wins(eval_set: EvaluationSet, rewards: np.ndarray) -> np.ndarray:
     """Return 1.0 for each pair with reward(chosen) > reward(rejected), else 0.0; a tie counts 0.
 
@@ -19,10 +27,14 @@ def strict_wins(eval_set: EvaluationSet, rewards: np.ndarray) -> np.ndarray:
     Returns:
         [pairs].
     """
-    first = eval_set.pairs["group_id"].map(eval_set.starts).to_numpy(np.int64)
-    chosen = first + eval_set.pairs["chosen"].to_numpy(np.int64)
-    rejected = first + eval_set.pairs["rejected"].to_numpy(np.int64)
+    chosen, rejected = pair_responses(eval_set)
     return (rewards[chosen] > rewards[rejected]).astype(np.float64)
+
+
+def coin_wins(eval_set: EvaluationSet, rewards: np.ndarray) -> np.ndarray:
+    """Return `strict_wins` with a tie counting 0.5, as a coin would decide it on average."""
+    wins = strict_wins(eval_set, rewards)
+    return wins + 0.5 * (1 - wins - strict_wins(eval_set, -rewards))
 
 
 def pair_accuracies(eval_set: EvaluationSet, wins: np.ndarray) -> dict[str, pd.DataFrame]:

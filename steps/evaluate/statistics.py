@@ -28,6 +28,13 @@ class Estimate:
     ci_high: float
 
 
+@dataclass(frozen=True)
+class Difference(Estimate):
+    """An estimate of a difference, with the p-value of `p_value`."""
+
+    p_value: float
+
+
 def ratios(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
     """Divide, giving NaN without a warning where the denominator is 0."""
     undefined = np.full(np.broadcast_shapes(numerators.shape, denominators.shape), np.nan)
@@ -79,12 +86,27 @@ def interval(distribution: np.ndarray, confidence: float) -> tuple[float, float]
     return float(low), float(high)
 
 
+def p_value(distribution: np.ndarray) -> float:
+    """Return the two-sided bootstrap p-value of "the value is 0" from one distribution [resamples].
+
+    Twice the smaller share of resamples on one side of zero (those at zero are on both), which is
+    the level at which the percentile interval begins to exclude zero. One more resample is counted
+    on either side (Davison and Hinkley 1997, section 4.2): the p-value is never 0. NaNs are left
+    out; without a number it is NaN.
+    """
+    defined = distribution[~np.isnan(distribution)]
+    if not len(defined):
+        return np.nan
+    beyond = min((defined <= 0).sum(), (defined >= 0).sum())
+    return float(min(1.0, 2 * (1 + beyond) / (1 + len(defined))))
+
+
 def estimate_ratios(
     numerators: np.ndarray,
     denominators: np.ndarray,
     comparisons: list[tuple[int, int]],
     settings: Evaluation,
-) -> tuple[list[Estimate], list[Estimate]]:
+) -> tuple[list[Estimate], list[Difference]]:
     """Estimate E ratios and the differences between some of them, over the same P problems.
 
     A difference uses the problems at which both ratios have a denominator. With a single problem
@@ -114,15 +136,30 @@ def estimate_ratios(
     rows = len(numerators)
     a, b = slice(rows, rows + count), slice(rows + count, None)
     return (
-        _estimates(values[:rows], distribution[:rows], settings.confidence),
-        _estimates(values[a] - values[b], distribution[a] - distribution[b], settings.confidence),
+        estimates(values[:rows], distribution[:rows], settings.confidence),
+        differences(values[a] - values[b], distribution[a] - distribution[b], settings.confidence),
     )
 
 
-def _estimates(values: np.ndarray, distributions: np.ndarray, confidence: float) -> list[Estimate]:
+def estimates(values: np.ndarray, distributions: np.ndarray, confidence: float) -> list[Estimate]:
+    """Return the estimates of values [E] from their bootstrap distributions [E, resamples]."""
+    return [
+        Estimate(*_rounded(value, *interval(distribution, confidence)))
+        for value, distribution in zip(values, distributions, strict=True)
+    ]
+
+
+def differences(
+    values: np.ndarray, distributions: np.ndarray, confidence: float
+) -> list[Difference]:
+    """Return `estimates` of differences, with their p-values."""
+    distributions = np.round(distributions, DECIMALS)
+    return [
+        Difference(*_rounded(value, *interval(distribution, confidence)), p_value(distribution))
+        for value, distribution in zip(values, distributions, strict=True)
+    ]
+
+
+def _rounded(*numbers: float) -> tuple[float, ...]:
     """Round (and turn -0 into 0), so that no noise of the last bit decides a sign."""
-    found = []
-    for value, distribution in zip(values, distributions, strict=True):
-        numbers = (value, *interval(distribution, confidence))
-        found.append(Estimate(*(float(np.round(number, DECIMALS)) + 0.0 for number in numbers)))
-    return found
+    return tuple(float(np.round(number, DECIMALS)) + 0.0 for number in numbers)

@@ -8,15 +8,15 @@ import pandas as pd
 from steps.config import Experiment
 from steps.config.schema import Evaluation
 from steps.evaluate.baselines import BASELINES, REFERENCES
-from steps.evaluate.collect import NO_SEED
 from steps.evaluate.manifest import write_manifest
-from steps.evaluate.statistics import Estimate, estimate_ratios
+from steps.evaluate.rows import difference_rows, method_rows
+from steps.evaluate.seeds import single_seeds
+from steps.evaluate.statistics import estimate_ratios
 from steps.files import atomic_path
 
-VALUES = ["value", "ci_low", "ci_high", "n", "seeds"]
+VALUES = ["value", "ci_low", "ci_high", "n", "seeds", "t_half_width"]
 METRIC_COLUMNS = ["method", "eval_set", "metric", *VALUES]
-DIFFERENCE_COLUMNS = ["method", "reference", "eval_set", "metric", *VALUES]
-SEED_COLUMNS = ["method", "seed", "eval_set", "metric", "value"]
+DIFFERENCE_COLUMNS = ["method", "reference", "eval_set", "metric", *VALUES, "p_value"]
 
 
 def result_tables(
@@ -31,18 +31,21 @@ def result_tables(
         Columns `METRIC_COLUMNS`, `DIFFERENCE_COLUMNS`, `SEED_COLUMNS`. n counts the items (pairs,
         problems or responses) behind a number, seeds the runs (0 for a baseline, 1 for an
         ensemble; of a difference the fewer of its two methods). A value is the mean over runs;
-        its interval is over problems, not over runs.
+        its interval is over problems. t_half_width is half of the interval over runs, empty for
+        fewer than two; p_value is that of the bootstrap over problems.
     """
+    seeds = single_seeds(sums)
     metrics, differences = [], []
     for (eval_set, metric), part in sums.groupby(["eval_set", "metric"], sort=False):
         keys = {"eval_set": eval_set, "metric": metric}
-        values, gaps = _estimate(part, experiment.methods, experiment.evaluation)
+        of_runs = seeds[(seeds["eval_set"] == eval_set) & (seeds["metric"] == metric)]
+        values, gaps = _estimate(part, of_runs, experiment.methods, experiment.evaluation)
         metrics += [keys | row for row in values]
         differences += [keys | row for row in gaps]
     return (
         pd.DataFrame(metrics, columns=METRIC_COLUMNS),
         pd.DataFrame(differences, columns=DIFFERENCE_COLUMNS),
-        _single_seeds(sums),
+        seeds,
     )
 
 
@@ -58,10 +61,14 @@ def comparisons(methods: list[str], trained: list[str]) -> list[tuple[str, str]]
 
 
 def _estimate(
-    part: pd.DataFrame, trained: list[str], settings: Evaluation
+    part: pd.DataFrame, of_runs: pd.DataFrame, trained: list[str], settings: Evaluation
 ) -> tuple[list[dict], list[dict]]:
-    """Estimate one metric on one set for all methods."""
-    seeds = part[part["seed"] != NO_SEED].groupby("method")["seed"].nunique().to_dict()
+    """Estimate one metric on one set for all methods.
+
+    Args:
+        part: the sums of that metric on that set.
+        of_runs: the values of its single runs.
+    """
     cells = part.groupby(["method", "group_id"])
     # The mean over a method's own runs; a problem that a method has no item of counts nothing.
     means = cells[["numerator", "denominator"]].mean().unstack("group_id", fill_value=0.0)
@@ -76,51 +83,21 @@ def _estimate(
     places = [(order.index(a), order.index(b)) for a, b in named]
     values, gaps = estimate_ratios(numerators, denominators, places, settings)
     counts = items.loc[order, kept].to_numpy()
+    by_method = of_runs.set_index("seed").groupby("method")["value"]
+    runs = {method: values_of.to_dict() for method, values_of in by_method}
+    shared = [np.minimum(counts[a], counts[b]).sum() for a, b in places]
+    level = settings.confidence
     return (
-        [
-            {"method": method, "n": int(counts[k].sum()), "seeds": seeds.get(method, 0)}
-            | _columns(values[k])
-            for k, method in enumerate(order)
-        ],
-        [
-            {
-                "method": method,
-                "reference": reference,
-                "n": int(np.minimum(counts[a], counts[b]).sum()),
-                # A baseline has no seed, and none is missing.
-                "seeds": min(seeds[name] for name in (method, reference) if name in seeds),
-            }
-            | _columns(gap)
-            for (method, reference), (a, b), gap in zip(named, places, gaps, strict=True)
-        ],
+        method_rows(order, values, counts.sum(axis=1), runs, level),
+        difference_rows(named, gaps, shared, runs, level),
     )
 
 
-def _columns(estimate: Estimate) -> dict[str, float]:
-    return {"value": estimate.value, "ci_low": estimate.ci_low, "ci_high": estimate.ci_high}
-
-
-def _single_seeds(sums: pd.DataFrame) -> pd.DataFrame:
-    """The value of each run by itself: how much training alone moves a number."""
-    trained = sums[sums["seed"] != NO_SEED]
-    totals = trained.groupby(SEED_COLUMNS[:-1], sort=False)[["numerator", "denominator"]].sum()
-    totals = totals[totals["denominator"] > 0]
-    values = (totals["numerator"] / totals["denominator"]).rename("value")
-    return values.reset_index()[SEED_COLUMNS]
-
-
-def write_tables(
-    folder: Path,
-    metrics: pd.DataFrame,
-    differences: pd.DataFrame,
-    seeds: pd.DataFrame,
-    experiment: Experiment,
-) -> None:
-    """Write metrics.csv, differences.csv, seeds.csv and their manifest, atomically.
+def write_tables(folder: Path, tables: dict[str, pd.DataFrame], experiment: Experiment) -> None:
+    """Write the tables, by file name, and their manifest into ``folder``, atomically.
 
     Numbers have six significant digits.
     """
-    tables = {"metrics.csv": metrics, "differences.csv": differences, "seeds.csv": seeds}
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         for name, table in tables.items():

@@ -24,9 +24,6 @@ def benchmark_markdown(result: BenchmarkResult, experiment: Experiment) -> str:
     ]
     if result.parts:
         parts += ["## Parts\n", _turned(result.table(experiment, result.parts))]
-    seeds = _over_runs(result, experiment)
-    if seeds:
-        parts += ["## Over seeds\n", bullets(seeds)]
     differences = _differences(result, experiment)
     if differences:
         parts += ["## Between the trained methods\n", bullets(differences)]
@@ -34,7 +31,7 @@ def benchmark_markdown(result: BenchmarkResult, experiment: Experiment) -> str:
 
 
 def _grid(table: NumberTable) -> str:
-    header = ["method", "runs", *(number for _, number in table.columns)]
+    header = ["method", "seeds", *(number for _, number in table.columns)]
     rows = [[title, runs, *map(str, cells)] for title, runs, cells in table.rows]
     return grid(header, [*rows, ["n", "", *table.counts]])
 
@@ -53,7 +50,8 @@ def _reading(table: NumberTable, experiment: Experiment) -> list[str]:
     settings = experiment.evaluation
     lines = [
         f"Percent; the mean over runs and its {100 * settings.confidence:g}% interval from "
-        f"{settings.bootstrap_samples:,} bootstrap resamples of the prompts. n counts items.",
+        f"{settings.bootstrap_samples:,} bootstrap resamples of the prompts; ± is half the width of "
+        "Student's t-interval over runs. n counts items.",
         "The benchmark counts a tie as wrong; Longest and Shortest order equal lengths by a draw.",
     ]
     if table.has_one_run:
@@ -64,32 +62,13 @@ def _reading(table: NumberTable, experiment: Experiment) -> list[str]:
     return lines
 
 
-def _over_runs(result: BenchmarkResult, experiment: Experiment) -> list[str]:
-    """Student's t-interval over the runs of each trained method."""
-    table = result.methods
-    chosen = table[
-        table["method"].isin(experiment.methods)
-        & table["t_low"].notna()
-        & table["number"].isin([*result.headline, *result.parts])
-    ]
-    sentences = []
-    for method, rows in chosen.groupby("method", sort=False):
-        shown = "; ".join(
-            f"{row.number} {percent(row.value)} {percent_interval(row.t_low, row.t_high)}"
-            for row in rows.itertuples()
-        )
-        runs = rows["runs"].iloc[0]
-        sentences.append(f"{row_title(method, experiment)}, t-interval over {runs} runs: {shown}.")
-    return sentences
-
-
 def _differences(result: BenchmarkResult, experiment: Experiment) -> list[str]:
     """A sentence for each two trained methods and number, paired over the same prompts."""
     sentences = []
     for row in result.differences.itertuples():
         if row.number not in result.headline:
             continue
-        one_run = ", one run only" if row.runs == 1 else ""
+        one_run = ", one run only" if row.seeds == 1 else ""
         names = [row_title(name, experiment) for name in (row.method, row.reference)]
         value = f"{percent(row.value, '+')} {percent_interval(row.ci_low, row.ci_high, '+')}"
         reading = verdict(row.ci_low, row.ci_high)

@@ -58,7 +58,7 @@ class BenchmarkResult:
             of_method = [found.loc[(method, number)] for number in numbers]
             drawn = method not in experiment.methods
             cells = [_cell(row, drawn) for row in of_method]
-            rows.append((row_title(method, experiment), str(of_method[0]["runs"]), cells))
+            rows.append((row_title(method, experiment), str(of_method[0]["seeds"]), cells))
         most = self.methods.groupby("number")["n"].max()
         counts = [str(most[number]) for number in numbers]
         return NumberTable([(self.title, number) for number in numbers], rows, counts)
@@ -67,8 +67,13 @@ class BenchmarkResult:
 def _cell(row: pd.Series, untrained: bool) -> Cell:
     if np.isnan(row["value"]):
         return Cell(MISSING)
-    mark = ONE_RUN if row["runs"] == 1 and not untrained else ""
-    return Cell(percent(row["value"]), percent_interval(row["ci_low"], row["ci_high"]), mark)
+    half_width = row["t_half_width"]
+    return Cell(
+        percent(row["value"]),
+        percent_interval(row["ci_low"], row["ci_high"]),
+        "" if np.isnan(half_width) else f"±{percent(half_width)}",
+        ONE_RUN if row["seeds"] == 1 and not untrained else "",
+    )
 
 
 def percent(value: float, sign: str = "") -> str:

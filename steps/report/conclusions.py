@@ -2,9 +2,12 @@
 
 from typing import NamedTuple
 
+import pandas as pd
 from scipy.stats import norm
 
+from steps.config.schema import Evaluation as Settings
 from steps.evaluate.baselines import REFERENCES
+from steps.report.holm import CORRECTED, correct, p_text, too_few_resamples
 from steps.report.load import Evaluation
 from steps.report.main_table import format_interval, main_columns
 from steps.report.names import method_title, metric_title, set_title
@@ -37,54 +40,98 @@ def needed(value: float, low: float, high: float, confidence: float) -> str:
     return f"a true difference of this size would need {times} times as many problems"
 
 
-def between_trained(evaluation: Evaluation, trained: list[str], confidence: float) -> list[str]:
+def between_trained(evaluation: Evaluation, trained: list[str]) -> pd.DataFrame:
+    """The family of comparisons of two trained methods, see `family`."""
+    return family(evaluation, headlines(evaluation, same_model=False), trained)
+
+
+def against_baselines(evaluation: Evaluation) -> pd.DataFrame:
+    """The family of comparisons of a trained method with a baseline, see `family`."""
+    return family(evaluation, headlines(evaluation, same_model=True), list(REFERENCES))
+
+
+def family(
+    evaluation: Evaluation, columns: list[tuple[str, str]], references: list[str]
+) -> pd.DataFrame:
+    """Return the differences to ``references`` in the (set, metric) of ``columns``, corrected."""
+    table = evaluation.differences
+    table = table[table["reference"].isin(references)]
+    parts = [
+        table[(table["eval_set"] == eval_set) & (table["metric"] == metric)]
+        for eval_set, metric in columns
+    ]
+    return correct(pd.concat([table.iloc[:0], *parts]))
+
+
+def summary(family: pd.DataFrame, settings: Settings) -> list[str]:
+    """Say what of a family can be concluded after the correction."""
+    level = 1 - settings.confidence
+    kept = family[family[CORRECTED] <= level]
+    count = f"{len(family)} comparisons" if len(family) > 1 else "one comparison"
+    findings = [
+        f"{method_title(row.method)} {'higher' if row.value > 0 else 'lower'} than "
+        f"{_in_sentence(row.reference)} in {metric_title(row.metric)}, {set_title(row.eval_set)}"
+        for row in kept.itertuples(index=False)
+    ]
+    sentence = (
+        f"After Holm's correction for these {count} at a level of {level:.2g}, "
+        + (f"{len(findings)} can be concluded: {'; '.join(findings)}." if findings else "none can ")
+        + ("" if findings else "be told apart; what follows are hints at most.")
+    )
+    few = too_few_resamples(len(family), settings)
+    return [sentence, *([few[0].upper() + few[1:] + "."] if few else [])]
+
+
+def sentences_between(family: pd.DataFrame, settings: Settings) -> list[str]:
     """One sentence for each two trained methods and headline metric."""
-    table = evaluation.differences
-    table = table[table["reference"].isin(trained)]
-    sentences = []
-    for eval_set, metric in headlines(evaluation, same_model=False):
-        chosen = table[(table["eval_set"] == eval_set) & (table["metric"] == metric)]
-        for row in chosen.itertuples(index=False):
-            numbers = (row.value, row.ci_low, row.ci_high)
-            reading = "; ".join(
-                part
-                for part in (
-                    verdict(*numbers[1:]),
-                    needed(*numbers, confidence),
-                    "one run only" if row.seeds == 1 else "",
-                )
-                if part
-            )
-            sentences.append(
-                f"{method_title(row.method)} - {method_title(row.reference)}, "
-                f"{metric_title(metric)}, {set_title(eval_set)}: {signed(*numbers)}: {reading}."
-            )
-    return sentences
+    return [
+        f"{method_title(row.method)} - {method_title(row.reference)}, "
+        f"{metric_title(row.metric)}, {set_title(row.eval_set)}: "
+        f"{signed(row.value, row.ci_low, row.ci_high)}: {_reading(row, settings)}"
+        + ("; one run only." if row.seeds == 1 else ".")
+        for row in family.itertuples(index=False)
+    ]
 
 
-def against_baselines(evaluation: Evaluation, trained: list[str], confidence: float) -> list[str]:
+def sentences_against(
+    family: pd.DataFrame, evaluation: Evaluation, settings: Settings
+) -> list[str]:
     """One sentence for each trained method and headline metric, naming all baselines."""
-    table = evaluation.differences
-    table = table[table["reference"].isin(REFERENCES)]
     sentences = []
-    for eval_set, metric in headlines(evaluation, same_model=True):
-        for method in trained:
-            rows = table[
-                (table["eval_set"] == eval_set)
-                & (table["metric"] == metric)
-                & (table["method"] == method)
-            ]
-            if not len(rows):
-                continue
-            value = evaluation.cell(method, eval_set, metric)["value"]
-            mark = ", one run only" if (rows["seeds"] == 1).any() else ""
-            sentences.append(
-                f"{method_title(method)}, {metric_title(metric)}, {set_title(eval_set)} "
-                f"({value:.3f}{mark}): "
-                + "; ".join(_against(row, confidence) for row in rows.itertuples(index=False))
-                + "."
-            )
+    for (eval_set, metric, method), rows in family.groupby(
+        ["eval_set", "metric", "method"], sort=False
+    ):
+        value = evaluation.cell(method, eval_set, metric)["value"]
+        mark = ", one run only" if (rows["seeds"] == 1).any() else ""
+        against = [
+            f"{_in_sentence(row.reference)} ({signed(row.value, row.ci_low, row.ci_high)}: "
+            f"{_reading(row, settings)})"
+            for row in rows.itertuples(index=False)
+        ]
+        sentences.append(
+            f"{method_title(method)}, {metric_title(metric)}, {set_title(eval_set)} "
+            f"({value:.3f}{mark}), against {', '.join(against)}."
+        )
     return sentences
+
+
+def _reading(row: NamedTuple, settings: Settings) -> str:
+    """Read one row of a family: its interval, its p-values, and what would be needed."""
+    reading = verdict(row.ci_low, row.ci_high)
+    if reading == NO_INTERVAL:
+        return reading
+    p_values = f"p {p_text(row.p_value)}, corrected {p_text(row.p_corrected)}"
+    if reading in ("higher", "lower"):
+        stands = row.p_corrected <= 1 - settings.confidence
+        return f"{reading}{'' if stands else ' by itself, not after correction'}, {p_values}"
+    detail = needed(row.value, row.ci_low, row.ci_high, settings.confidence)
+    return "; ".join(filter(None, (f"{reading}, {p_values}", detail)))
+
+
+def _in_sentence(method: str) -> str:
+    """A title within a sentence: a baseline's is no name."""
+    title = method_title(method)
+    return title[0].lower() + title[1:] if method in REFERENCES else title
 
 
 def headlines(evaluation: Evaluation, same_model: bool) -> list[tuple[str, str]]:
@@ -104,20 +151,6 @@ def headlines(evaluation: Evaluation, same_model: bool) -> list[tuple[str, str]]
 def signed(value: float, low: float, high: float) -> str:
     """A difference with its sign and interval."""
     return f"{value:+.3f} {format_interval(low, high, '+')}"
-
-
-def _against(row: NamedTuple, confidence: float) -> str:
-    """Read one row of the differences to a baseline."""
-    numbers = (row.value, row.ci_low, row.ci_high)
-    name = method_title(row.reference)
-    name = name[0].lower() + name[1:]
-    reading = verdict(*numbers[1:])
-    if reading in ("higher", "lower"):
-        return f"{reading} than {name} ({signed(*numbers)})"
-    if reading == NO_INTERVAL:
-        return f"cannot be compared with {name} ({row.value:+.3f}; {reading})"
-    detail = needed(*numbers, confidence)
-    return f"{reading} from {name} ({signed(*numbers)}{'; ' + detail if detail else ''})"
 
 
 def seed_spread(evaluation: Evaluation, trained: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ _SPECIAL = {
     "^": r"\textasciicircum{}",
     MISSING: "--",
     ONE_RUN: r"$^\dagger$",
+    "±": r"$\pm$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 _SHORT = {
@@ -25,7 +26,7 @@ def escape(text: str) -> str:
 
 
 def main_latex(table: MainTable, title: str) -> str:
-    """Return the tabular: two lines per method, the interval small below the value."""
+    """Return the tabular: two lines per method, the interval over problems below the value."""
     width = len(table.columns) + 2
     lines = [
         f"% {title}. Needs \\usepackage{{booktabs}}.".replace("\n", " "),
@@ -40,9 +41,13 @@ def main_latex(table: MainTable, title: str) -> str:
             small = [rf"{{\scriptsize {cell.interval}}}" if cell.interval else "" for cell in cells]
             lines.append(_row(["", "", *small]))
     lines += [r"\midrule", _row(["$n$", "", *table.counts]), r"\bottomrule"]
+    notes = ["Brackets: bootstrap interval over problems."]
+    if table.has_spread:
+        notes.append(escape("±: half of the t-interval over seeds."))
     if table.has_one_run:
-        note = rf"\footnotesize {escape(ONE_RUN)} one run only"
-        lines.append(_row([rf"\multicolumn{{{width}}}{{l}}{{{note}}}"]))
+        notes.append(f"{escape(ONE_RUN)} one run only.")
+    note = rf"\footnotesize {' '.join(notes)}"
+    lines.append(_row([rf"\multicolumn{{{width}}}{{l}}{{{note}}}"]))
     return "\n".join([*lines, r"\end{tabular}", ""])
 
 
@@ -61,7 +66,8 @@ def _header(table: MainTable) -> list[str]:
 
 
 def _value(cell: Cell) -> str:
-    return escape(cell.value + cell.mark)
+    spread = rf" {{\scriptsize {escape(cell.spread)}}}" if cell.spread else ""
+    return escape(cell.value + cell.mark) + spread
 
 
 def _row(cells: list[str]) -> str:

@@ -8,8 +8,8 @@ import pandas as pd
 from steps.config import Experiment
 from steps.errors import UserError
 from steps.evaluate.collect import POOLED
+from steps.evaluate.evaluate import COLUMNS
 from steps.evaluate.manifest import check_manifest
-from steps.evaluate.tables import DIFFERENCE_COLUMNS, METRIC_COLUMNS, SEED_COLUMNS
 from steps.files import read_json
 from steps.report.csv_file import read_csv
 
@@ -21,6 +21,9 @@ class Evaluation:
     metrics: pd.DataFrame
     differences: pd.DataFrame
     seeds: pd.DataFrame
+    mcnemar: pd.DataFrame
+    analyses: pd.DataFrame
+    analysis_differences: pd.DataFrame
 
     @property
     def pair_sets(self) -> list[str]:
@@ -52,17 +55,12 @@ class Evaluation:
 
 
 def read_evaluation(folder: Path, experiment: Experiment) -> Evaluation:
-    """Read metrics.csv, differences.csv and seeds.csv from the output of `steps.evaluate`.
+    """Read the CSV files from the output of `steps.evaluate`.
 
     Raises:
         UserError: a file is missing or damaged, or the evaluation is not of this experiment.
     """
-    columns = {
-        "metrics.csv": METRIC_COLUMNS,
-        "differences.csv": DIFFERENCE_COLUMNS,
-        "seeds.csv": SEED_COLUMNS,
-    }
-    tables = {name: read_csv(folder / name, wanted) for name, wanted in columns.items()}
+    tables = {name: read_csv(folder / name, wanted) for name, wanted in COLUMNS.items()}
     check_manifest(folder, tables, experiment)
     return Evaluation(*tables.values())
 

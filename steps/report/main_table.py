@@ -15,14 +15,20 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """One number as text; ``interval`` and ``mark`` may be empty."""
+    """One number as text; all but ``value`` may be empty.
+
+    Attributes:
+        interval: of the bootstrap over problems.
+        spread: half the width of the t-interval over seeds.
+    """
 
     value: str
     interval: str = ""
+    spread: str = ""
     mark: str = ""
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.value, self.interval, self.mark) if part)
+        return " ".join(filter(None, (self.value, self.interval, self.spread, self.mark)))
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,11 @@ class MainTable:
     def has_one_run(self) -> bool:
         """Whether a trained number rests on a single run: one seed, or one ensemble."""
         return any(cell.mark for _, _, cells in self.rows for cell in cells)
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether a number has a t-interval over seeds."""
+        return any(cell.spread for _, _, cells in self.rows for cell in cells)
 
     def headers(self) -> list[tuple[str, str]]:
         """(evaluation set, metric) in words."""
@@ -89,6 +100,7 @@ def _cell(row: pd.Series | None) -> Cell:
     return Cell(
         f"{row['value']:.3f}",
         format_interval(row["ci_low"], row["ci_high"]),
+        format_spread(row["t_half_width"]),
         ONE_RUN if row["seeds"] == 1 else "",
     )
 
@@ -98,3 +110,8 @@ def format_interval(low: float, high: float, sign: str = "") -> str:
     if np.isnan(low) or np.isnan(high):
         return "[no interval]"
     return f"[{low:{sign}.3f}, {high:{sign}.3f}]"
+
+
+def format_spread(half_width: float) -> str:
+    """Return ``±half_width`` with three decimals, or nothing if there is none."""
+    return "" if np.isnan(half_width) else f"±{half_width:.3f}"

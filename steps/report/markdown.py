@@ -4,15 +4,13 @@ from steps.config import Experiment
 from steps.report.conclusions import (
     against_baselines,
     between_trained,
-    headlines,
-    needed,
     seed_spread,
-    signed,
-    verdict,
+    sentences_against,
+    sentences_between,
+    summary,
 )
 from steps.report.load import Evaluation
 from steps.report.main_table import ONE_RUN, MainTable
-from steps.report.names import method_title, metric_title, set_title
 
 
 def grid(header: list[str], rows: list[list[str]]) -> str:
@@ -33,7 +31,7 @@ def main_markdown(
     table: MainTable, evaluation: Evaluation, experiment: Experiment, data: list[str]
 ) -> str:
     """Return main.md: the table, how to read it, the data, and what can be concluded."""
-    confidence = experiment.evaluation.confidence
+    settings = experiment.evaluation
     header = ["method", "seeds", *(f"{name}: {metric}" for name, metric in table.headers())]
     rows = [[title, seeds, *map(str, cells)] for title, seeds, cells in table.rows]
     rows.append(["n", "", *table.counts])
@@ -45,17 +43,22 @@ def main_markdown(
     if data:
         parts += ["## Data\n", bullets(data)]
     parts.append("## What can and cannot be concluded\n")
-    trained = between_trained(evaluation, experiment.methods, confidence)
-    if trained:
-        parts += ["Between the trained methods:\n", bullets(trained)]
-    baselines = against_baselines(evaluation, experiment.methods, confidence)
-    if baselines:
-        parts += ["Against rules that need no training:\n", bullets(baselines)]
+    trained = between_trained(evaluation, experiment.methods)
+    if len(trained):
+        parts += ["Between the trained methods:\n", bullets(summary(trained, settings))]
+        parts.append(bullets(sentences_between(trained, settings)))
+    baselines = against_baselines(evaluation)
+    if len(baselines):
+        parts += ["Against rules that need no training:\n", bullets(summary(baselines, settings))]
+        parts.append(bullets(sentences_against(baselines, evaluation, settings)))
     parts.append(
-        f"Of many intervals of {100 * confidence:g}%, about {100 * (1 - confidence):.2g}% exclude "
-        "zero by chance alone; a single one that just does is a hint, not a proof. The numbers of "
-        "problems needed are those that would show the difference with a probability of 80%. All "
-        "differences: differences.md and differences.csv.\n"
+        "p is that of the bootstrap over problems; corrected is Holm's, for all comparisons of one "
+        "list together. A difference that does not stand after correction is a hint, not a proof: "
+        f"of many intervals of {100 * settings.confidence:g}%, about "
+        f"{100 * (1 - settings.confidence):.2g}% exclude zero by chance alone. The numbers of "
+        "problems needed are those that would show the difference with a probability of 80%, "
+        "before correction. All differences and McNemar's test: differences.md and "
+        "differences.csv.\n"
     )
     return "\n".join(parts)
 
@@ -65,15 +68,21 @@ def _reading(table: MainTable, experiment: Experiment) -> list[str]:
     settings = experiment.evaluation
     metrics = {metric for _, metric in table.columns}
     lines = [
-        f"A cell is the mean over seeds and its {100 * settings.confidence:g}% interval from "
-        f"{settings.bootstrap_samples:,} bootstrap resamples of the problems; it says how far the "
-        "number would move with other problems, not with other training runs. n counts pairs, "
+        f"A cell is the mean over seeds. In brackets: its {100 * settings.confidence:g}% interval "
+        f"from {settings.bootstrap_samples:,} bootstrap resamples of the problems; it says how far "
+        "the number would move with other problems, not with other training runs. n counts pairs, "
         "problems (best-of-N) or responses (localisation)."
     ]
+    if table.has_spread:
+        lines.append(
+            f"±: half of the {100 * settings.confidence:g}% Student t-interval over the seeds; it "
+            "says how far the mean would move with other training runs on the same data, not with "
+            "other problems. The two do not add up to one interval."
+        )
     if table.has_one_run:
         lines.append(
             f"{ONE_RUN} one run only (one seed, or one ensemble of all seeds): another training "
-            "may give another number."
+            "may give another number, and there is no interval over seeds."
         )
     if "pair_accuracy" in metrics:
         lines.append(
@@ -91,35 +100,3 @@ def _reading(table: MainTable, experiment: Experiment) -> list[str]:
             "step; Random is the share of tokens inside."
         )
     return lines
-
-
-def differences_markdown(evaluation: Evaluation, experiment: Experiment) -> str:
-    """Return differences.md: the paired differences of the headline metrics."""
-    wanted = {metric for _, metric in headlines(evaluation, same_model=True)}
-    wanted |= {"first_wrong_step_hinted", "reward_length_correlation"}
-    table = evaluation.differences
-    rows = []
-    for row in table[table["metric"].isin(wanted)].itertuples(index=False):
-        numbers = (row.value, row.ci_low, row.ci_high)
-        rows.append(
-            [
-                f"{method_title(row.method)} - {method_title(row.reference)}",
-                set_title(row.eval_set),
-                metric_title(row.metric),
-                signed(*numbers) + (f" {ONE_RUN}" if row.seeds == 1 else ""),
-                str(row.n),
-                str(row.seeds),
-                verdict(*numbers[1:]),
-                needed(*numbers, experiment.evaluation.confidence),
-            ]
-        )
-    header = ["difference", "set", "metric", "value", "n", "seeds", "reading", "note"]
-    note = f"{ONE_RUN} one run only.\n" if (table["seeds"] == 1).any() else ""
-    return "\n".join(
-        [
-            f"# {experiment.title}: differences\n",
-            grid(header, rows),
-            "Paired over the same problems. Per-category and other best-of-N differences are in "
-            f"differences.csv.\n{note}",
-        ]
-    )

@@ -6,10 +6,11 @@ from steps.config import Experiment
 from steps.files import atomic_path
 from steps.report.benchmark_markdown import benchmark_markdown
 from steps.report.benchmark_table import FOLDER, BenchmarkResult, read_results
+from steps.report.differences import differences_markdown
 from steps.report.latex import main_latex
 from steps.report.load import read_evaluation, selection_summary
 from steps.report.main_table import main_table
-from steps.report.markdown import differences_markdown, main_markdown
+from steps.report.markdown import main_markdown
 
 
 def write_report_tables(experiment: Experiment, results: Path, output: Path) -> None:
