@@ -1,6 +1,6 @@
 """Reading groups, pairs and scores of one evaluation set, aligned response by response."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from steps.config.schema import ANNOTATED_SET
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup, Response, read_groups
 from steps.pairs.schema import read_pairs
-from steps.score.schema import read_origin, read_scores
+from steps.score.schema import read_origin, read_rewards, read_scores
 
 SCORE_AGAIN = "run the score step again for these groups"
 
@@ -27,12 +27,14 @@ class EvaluationSet:
     Attributes:
         pairs: columns of `steps.pairs.schema.PAIRS`; zero rows for a set without pairs.
         scores: for each (method, seed) the columns of `steps.score.schema.SCORES`, R rows.
+        references: for each reference model its rewards [R].
     """
 
     name: str
     groups: list[PromptGroup]
     pairs: pd.DataFrame
     scores: dict[tuple[str, int], pd.DataFrame]
+    references: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def compares(self) -> bool:
@@ -98,7 +100,21 @@ def _read_set(experiment: Experiment, results: Path, name: str) -> EvaluationSet
         scores[method, seed] = align_scores(read_scores(path), groups, path)
         check_origin(path, method, seed)
         _check_same_tokens(scores[method, seed], next(iter(scores.values())), path)
-    return EvaluationSet(name, groups, pairs, scores)
+    references = {
+        model: _reference_rewards(reference_path(results, model, name), groups)
+        for model in experiment.reference_models
+    }
+    return EvaluationSet(name, groups, pairs, scores, references)
+
+
+def _reference_rewards(path: Path, groups: list[PromptGroup]) -> np.ndarray:
+    scores = align_scores(read_rewards(path), groups, path)
+    if scores["truncated"].any():
+        raise UserError(
+            f"{path}: {scores['truncated'].sum()} responses were cut to the model's context; lower "
+            "selection.max_tokens, or take the model out of reference_models"
+        )
+    return scores["reward"].to_numpy(np.float64)
 
 
 def score_path(results: Path, method: str, seed: int, eval_set: str) -> Path:
@@ -121,6 +137,7 @@ def input_files(experiment: Experiment, results: Path) -> list[Path]:
             for method, seed in experiment.runs
             for name in sets
         ),
+        *(reference_path(results, m, name) for m in experiment.reference_models for name in sets),
     ]
 
 

@@ -50,8 +50,8 @@ def _reading(table: NumberTable, experiment: Experiment) -> list[str]:
     settings = experiment.evaluation
     lines = [
         f"Percent; the mean over runs and its {100 * settings.confidence:g}% interval from "
-        f"{settings.bootstrap_samples:,} bootstrap resamples of the prompts; ± is half the width of "
-        "Student's t-interval over runs. n counts items.",
+        f"{settings.bootstrap_samples:,} bootstrap resamples of the prompts; ± is half the width "
+        "of Student's t-interval over runs. n counts items.",
         "The benchmark counts a tie as wrong; Longest and Shortest order equal lengths by a draw.",
     ]
     if table.has_one_run:

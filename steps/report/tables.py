@@ -19,7 +19,7 @@ def write_report_tables(experiment: Experiment, results: Path, output: Path) -> 
     For each benchmark benchmark_<name>.csv, .md and .tex besides.
     """
     evaluation = read_evaluation(results / "evaluation", experiment)
-    table = main_table(evaluation, experiment.methods)
+    table = main_table(evaluation, experiment.methods, experiment.reference_models)
     data = selection_summary(results)
     texts = {
         "main.md": main_markdown(table, evaluation, experiment, data),
