@@ -93,10 +93,7 @@ def _disk(plan: Plan) -> str:
     if disk.total is not None:
         rows.append(("together", show_bytes(disk.total)))
     free = shutil.disk_usage(".").free
-    title = (
-        "DISK SPACE (computed; data sets, benchmarks, scores and checkpoints of other jobs come on\n"
-        "top)"
-    )
+    title = "DISK SPACE (computed; data sets, benchmarks, scores and other checkpoints are on top)"
     return f"{_table(title, ['', 'size'], rows)}\nFree here: {show_bytes(free)}"
 
 
