@@ -86,8 +86,9 @@ def test_baselines_follow_their_rule(monkeypatch, results: Path) -> None:
 def test_a_text_that_the_generator_cannot_write_comes_last(monkeypatch, results: Path) -> None:
     path = results / "scores/orm/seed0/example.parquet"
     scores = pd.read_parquet(path)
-    scores.loc[3, "token_log_probs"][:1] = -np.inf
-    write_scores(path, scores, Origin("model", "hash", "orm", 0))
+    values = list(scores["token_log_probs"])
+    values[3] = np.append(values[3][:-1], np.float32(-np.inf))
+    write_scores(path, scores.assign(token_log_probs=values), Origin("model", "hash", "orm", 0))
     values = rewards(run(monkeypatch, results), "generator", None).ravel()
     assert np.isfinite(values).all() and np.argmin(values) == 3
 

@@ -6,9 +6,8 @@ import pytest
 
 from steps.config import load_experiment
 from steps.errors import UserError
-from steps.evaluate.collect import collect
+from steps.evaluate.evaluate import evaluate
 from steps.evaluate.load import input_files, read_evaluation_sets, reference_path
-from steps.evaluate.tables import result_tables
 from steps.groups.schema import read_groups
 from steps.report.load import Evaluation
 from steps.report.main_table import main_table
@@ -34,15 +33,15 @@ def experiment(tmp_path: Path):
 def test_a_reference_model_is_a_row_without_seeds(experiment) -> None:
     experiment, results = experiment
     sets = read_evaluation_sets(experiment, results)
-    tables = result_tables(collect(experiment, sets), experiment)
-    metrics = tables[0].set_index(["method", "eval_set", "metric"]).sort_index()
+    tables = evaluate(experiment, sets)
+    metrics = tables["metrics.csv"].set_index(["method", "eval_set", "metric"]).sort_index()
     row = metrics.loc[("other", "out_of_distribution", "pair_accuracy")]
     assert (row["value"], row["seeds"]) == (1.0, 0)
     assert metrics.loc[("other", "all", "best_of_2"), "value"] < 1  # both drawn may be wrong
     titles = [
         title
         for title, _, _ in main_table(
-            Evaluation(*tables), experiment.methods, experiment.reference_models
+            Evaluation(*tables.values()), experiment.methods, experiment.reference_models
         ).rows
     ]
     assert titles[3:5] == ["other", "Generator log-probability"]
