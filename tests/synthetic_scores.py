@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from steps.evaluate.load import EvaluationSet
 from steps.groups.schema import PromptGroup, Response, write_groups
 from steps.pairs.schema import write_pairs
 from steps.score.schema import Origin, write_scores
@@ -122,6 +123,33 @@ def make_scores(groups: list[PromptGroup], skill: float, draw: np.random.Generat
             )
             rows[-1]["token_rewards"][-1] = rows[-1]["reward"]
     return pd.DataFrame(rows)
+
+
+def evaluation_set(
+    labels: dict[str, list[bool | None]], rewards: list[float], lengths: list[int] | None = None
+) -> EvaluationSet:
+    """A set with the given correctness per problem and rewards of all responses."""
+    groups = [
+        PromptGroup(
+            name,
+            "test",
+            f"category {name[0]}",
+            "Why?",
+            tuple(
+                Response(f"text {k}", correct=c, model="ab"[k % 2]) for k, c in enumerate(labels_)
+            ),
+        )
+        for name, labels_ in labels.items()
+    ]
+    scores = pd.DataFrame(
+        {
+            "group_id": [g.group_id for g in groups for _ in g.responses],
+            "response": [k for g in groups for k in range(len(g.responses))],
+            "reward": np.array(rewards, dtype=np.float32),
+            "n_tokens": lengths or [3] * len(rewards),
+        }
+    )
+    return EvaluationSet("test", groups, make_pairs(groups), {("orm", 0): scores})
 
 
 def write_log(path: Path, draw: np.random.Generator, steps: int = 60) -> None:

@@ -83,3 +83,22 @@ def test_latex_has_as_many_cells_in_every_row(result, experiment, results) -> No
     lines = benchmark_files(result, experiment, results)["benchmark_example.tex"].splitlines()
     rows = [line for line in lines if line.endswith(r" \\") and "multicolumn" not in line]
     assert {line.count("&") for line in rows} == {6}
+
+
+def test_published_scores_of_the_backbone_stand_below_with_their_source(
+    result, experiment, results
+) -> None:
+    gemma = {"source": "hub", "id": "google/gemma-2b-it"}
+    changed = Experiment.model_validate(experiment.model_dump() | {"backbone": gemma})
+    files = benchmark_files(result, changed, results)
+    text = files["benchmark_example.md"]
+    (row,) = (line for line in text.splitlines() if line.startswith("| GRM-Gemma-2B-sftreg "))
+    assert [cell.strip() for cell in row.split("|")[3:8]] == [
+        "95.5",
+        "48.7",
+        "80.0",
+        "76.8",
+        "75.3",
+    ]
+    assert "- Published: GRM-Gemma-2B-sftreg: " in text
+    assert "published" not in benchmark_files(result, experiment, results)["benchmark_example.md"]

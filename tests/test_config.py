@@ -9,13 +9,18 @@ from snakemake.exceptions import WorkflowError
 
 from steps.benchmarks.registry import BENCHMARKS, benchmark_of
 from steps.config.benchmarks import BenchmarkName
-from steps.config.load import BASELINE_NAMES, check_overrides, load_experiment
+from steps.config.load import (
+    BASELINE_NAMES,
+    check_overrides,
+    experiment_files,
+    load_experiment,
+)
 from steps.config.workflow import downloads, raw_data, reference_options
 from steps.errors import UserError
 from steps.evaluate.baselines import BASELINES
 from tests.conftest import ROOT
 
-SHIPPED = sorted(p.stem for p in (ROOT / "config").glob("*.yaml"))
+SHIPPED = [p.stem for p in experiment_files(ROOT / "config")]
 
 
 def broken(tmp_path: Path, change) -> Path:

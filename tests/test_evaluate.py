@@ -28,36 +28,15 @@ from steps.evaluate.tables import result_tables
 from steps.groups.schema import PromptGroup, Response, write_groups
 from steps.pairs.schema import write_pairs
 from steps.score.schema import SCORES, read_origin, read_scores, write_scores
-from tests.synthetic_scores import make_pairs, make_scores, origin_of, write_experiment
+from tests.synthetic_scores import (
+    evaluation_set,
+    make_pairs,
+    make_scores,
+    origin_of,
+    write_experiment,
+)
 
 SETTINGS = Evaluation(bootstrap_samples=2_000)
-
-
-def evaluation_set(
-    labels: dict[str, list[bool | None]], rewards: list[float], lengths: list[int] | None = None
-) -> EvaluationSet:
-    """A set with the given correctness per problem and rewards of all responses."""
-    groups = [
-        PromptGroup(
-            name,
-            "test",
-            f"category {name[0]}",
-            "Why?",
-            tuple(
-                Response(f"text {k}", correct=c, model="ab"[k % 2]) for k, c in enumerate(labels_)
-            ),
-        )
-        for name, labels_ in labels.items()
-    ]
-    scores = pd.DataFrame(
-        {
-            "group_id": [g.group_id for g in groups for _ in g.responses],
-            "response": [k for g in groups for k in range(len(g.responses))],
-            "reward": np.array(rewards, dtype=np.float32),
-            "n_tokens": lengths or [3] * len(rewards),
-        }
-    )
-    return EvaluationSet("test", groups, make_pairs(groups), {("orm", 0): scores})
 
 
 def value(sums: pd.DataFrame) -> float:
@@ -321,14 +300,18 @@ def test_the_command_writes_the_same_bytes_twice(tmp_path: Path, monkeypatch: py
     for name in ("one", "two"):
         run(monkeypatch, yaml, results, tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == ["differences.csv", "manifest.json", "metrics.csv", "seeds.csv"]
+    assert files == [
+        *("analyses.csv", "analysis_differences.csv", "differences.csv", "manifest.json"),
+        *("mcnemar.csv", "metrics.csv", "seeds.csv"),
+    ]
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert (tmp_path / "card.json").is_file()
 
     metrics = pd.read_csv(tmp_path / "one/metrics.csv")
     assert list(metrics.columns) == [
-        *("method", "eval_set", "metric", "value", "ci_low", "ci_high", "n", "seeds")
+        *("method", "eval_set", "metric", "value", "ci_low", "ci_high", "n", "seeds"),
+        "t_half_width",
     ]
     table = metrics.set_index(["eval_set", "metric", "method"]).sort_index()
     counts = table["n"]

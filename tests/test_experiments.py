@@ -15,6 +15,7 @@ from steps.cache.key import cache_key
 from steps.cache.store import Cache
 from steps.chat import ChatFormat, check_same_tokens
 from steps.config import Experiment, load_experiment
+from steps.config.load import experiment_files
 from steps.config.schema import HubBackbone
 from steps.groups.__main__ import make_sets
 from steps.groups.leaks import leak_report
@@ -31,7 +32,7 @@ from tests.conftest import ROOT
 from tests.stand_ins import stand_in
 from tests.training import make_pairs, make_trainer, with_settings
 
-EXPERIMENTS = {p.stem: load_experiment(p) for p in sorted((ROOT / "config").glob("*.yaml"))}
+EXPERIMENTS = {p.stem: load_experiment(p) for p in experiment_files(ROOT / "config")}
 
 
 def trained_methods(experiment: Experiment) -> list[str]:

@@ -68,7 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_the_run_leaves_every_fixed_name(undisturbed: Path) -> None:
     results = undisturbed / "results/tiny"
     header = (results / "tables/main.csv").read_text().splitlines()[0]
-    assert header == "method,eval_set,metric,value,ci_low,ci_high,n,seeds"
+    assert header == "method,eval_set,metric,value,ci_low,ci_high,n,seeds,t_half_width"
     for method in ("orm", "grm_release", "icrm"):
         for seed in (0, 1):
             for name in ("in_distribution", "out_of_distribution", "first_wrong_step"):

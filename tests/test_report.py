@@ -12,9 +12,9 @@ import pytest
 
 from steps.config import Experiment, load_experiment
 from steps.errors import UserError
-from steps.evaluate.collect import collect
+from steps.evaluate.evaluate import evaluate
 from steps.evaluate.load import EvaluationSet, read_evaluation_sets
-from steps.evaluate.tables import result_tables, write_tables
+from steps.evaluate.tables import write_tables
 from steps.files import write_json
 from steps.objectives.registry import method_names
 from steps.report.__main__ import main
@@ -40,8 +40,8 @@ def evaluated(folder: Path, **sizes) -> tuple[Path, Path]:
     """An experiment file and a results folder with an evaluation."""
     yaml, results = write_experiment(folder, **sizes)
     experiment = load_experiment(yaml)
-    sums = collect(experiment, read_evaluation_sets(experiment, results))
-    write_tables(results / "evaluation", *result_tables(sums, experiment), experiment)
+    sets = read_evaluation_sets(experiment, results)
+    write_tables(results / "evaluation", evaluate(experiment, sets), experiment)
     sentences = {"summary": ["train: 5 prompts, 40 responses, 999 tokens"]}
     write_json(results / "groups" / "selection.json", sentences)
     return yaml, results
@@ -59,7 +59,10 @@ def test_tables_hold_the_evaluation_and_what_it_shows(
 ):
     run(monkeypatch, "tables", synthetic, tmp_path / "one")
     run(monkeypatch, "tables", synthetic, tmp_path / "two")
-    names = ["differences.csv", "differences.md", "main.csv", "main.md", "main.tex"]
+    names = [
+        *("analyses.csv", "analyses.md", "analysis_differences.csv", "differences.csv"),
+        *("differences.md", "main.csv", "main.md", "main.tex", "mcnemar.csv"),
+    ]
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
@@ -89,7 +92,8 @@ def test_the_wide_table_shows_the_numbers_of_the_csv(synthetic: tuple[Path, Path
     row = first.loc[("icrm", "in_distribution", "pair_accuracy")]
     title, seeds, cells = table.rows[2]
     assert (title, seeds) == ("ICRM", "2")
-    assert str(cells[0]) == f"{row.value:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]"
+    interval, spread = f"[{row.ci_low:.3f}, {row.ci_high:.3f}]", f"±{row.t_half_width:.3f}"
+    assert str(cells[0]) == f"{row.value:.3f} {interval} {spread}"
     assert table.counts[0] == "24"
     oracle, seeds, cells = table.rows[-1]
     # It needs no training, and has a best-of-N but no pair accuracy.
@@ -106,6 +110,7 @@ def test_a_single_run_is_marked(tmp_path: Path):
     (row,) = (line for line in text.splitlines() if line.startswith("| Random "))
     assert "†" not in row
     assert "† one run only" in text
+    assert "±" not in text
     latex = (tmp_path / "tables/main.tex").read_text()
     assert r"$^\dagger$ one run only" in latex
 
@@ -155,7 +160,10 @@ def test_figures_are_written_with_the_same_bytes_twice(
 ):
     run(monkeypatch, "figures", synthetic, tmp_path / "one")
     run(monkeypatch, "figures", synthetic, tmp_path / "two")
-    stems = ("best_of_n", "token_rewards", "training_curves")
+    stems = (
+        *("best_of_n", "lengths", "over_optimisation", "prefixes"),
+        *("reliability", "token_changes", "token_rewards", "training_curves"),
+    )
     names = sorted(f"{stem}.{suffix}" for stem in stems for suffix in ("pdf", "png"))
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
     for name in names:
@@ -282,10 +290,10 @@ def in_value(new: str):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (cut_in_half, r": line \d+ (has \d fields instead of|is cut off)"),
+        (cut_in_half, r": line \d+ (has \d+ fields instead of|is cut off)"),
         (lose_a_row, r" ends after row \d+, but has \d+ rows"),
         (lose_a_digit, r": line \d+ is cut off"),
-        (without_a_field, r": line 3 has \d fields instead of \d"),
+        (without_a_field, r": line 3 has \d+ fields instead of \d+"),
         (in_value("high"), r": line 3: 'high' in the column 'value' is no number"),
         (in_value("0.123"), " has changed since it was written"),
         (lambda text: "", ": the column 'method' is missing"),

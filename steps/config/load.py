@@ -17,8 +17,11 @@ from steps.objectives.registry import method_names, needs_ratings
 # Those of `steps.evaluate.baselines`, which takes longer to import.
 BASELINE_NAMES = ("generator", "longest", "shortest", "random", "oracle")
 
+# Lies beside the experiments, but is none; see `steps.report.published`.
+PUBLISHED_SCORES = Path("config/published_scores.yaml")
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+
+class UniqueKeyLoader(yaml.SafeLoader):
     """Plain YAML lets a later key silently replace an earlier one; this refuses."""
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
@@ -34,7 +37,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 # YAML 1.1 reads 1e-4 as a string; accept it as the number that everyone means.
-_UniqueKeyLoader.add_implicit_resolver(
+UniqueKeyLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+0123456789."),
@@ -49,9 +52,9 @@ def load_experiment(path: Path | str) -> Experiment:
     """
     path = Path(path)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeyLoader)
     except FileNotFoundError:
-        known = [p.stem for p in sorted(path.parent.glob("*.yaml"))]
+        known = [p.stem for p in experiment_files(path.parent)]
         hint = nearest(path.stem, known) if known else f"{path.parent} has no experiment"
         raise UserError(f"there is no experiment file {path}; {hint}") from None
     except OSError as error:
@@ -69,6 +72,11 @@ def load_experiment(path: Path | str) -> Experiment:
     _check_names(path, experiment)
     _check_layers(path, experiment)
     return experiment
+
+
+def experiment_files(folder: Path) -> list[Path]:
+    """Return the experiment files in a folder, sorted."""
+    return [p for p in sorted(folder.glob("*.yaml")) if p.name != PUBLISHED_SCORES.name]
 
 
 def _yaml_problem(error: Exception) -> str:

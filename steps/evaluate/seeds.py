@@ -6,7 +6,7 @@ drawn?" but "what if the models had been trained with other seeds?".
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit  # quantile of Student's t
 
 from steps.evaluate.collect import NO_SEED
 from steps.evaluate.statistics import DECIMALS
@@ -35,8 +35,8 @@ def t_half_width(values: dict[int, float], confidence: float) -> float:
     runs = np.array([value for value in values.values() if not np.isnan(value)])
     if len(runs) < 2:
         return np.nan
-    half = stats.sem(runs) * stats.t.ppf((1 + confidence) / 2, len(runs) - 1)
-    return float(np.round(half, DECIMALS))
+    standard_error = runs.std(ddof=1) / np.sqrt(len(runs))
+    return float(np.round(standard_error * stdtrit(len(runs) - 1, (1 + confidence) / 2), DECIMALS))
 
 
 def t_half_width_of_difference(

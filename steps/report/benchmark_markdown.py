@@ -17,10 +17,11 @@ from steps.report.markdown import bullets, grid
 def benchmark_markdown(result: BenchmarkResult, experiment: Experiment) -> str:
     """Return the text of one benchmark."""
     table = result.table(experiment, result.headline)
+    citations = [f"Published: {row.citation}." for row in result.published(experiment)]
     parts = [
         f"# {experiment.title}: {result.title} ('{result.name}')\n",
         _grid(table),
-        bullets(_reading(table, experiment) + notes(result)),
+        bullets(_reading(table, experiment) + notes(result) + citations),
     ]
     if result.parts:
         parts += ["## Parts\n", _turned(result.table(experiment, result.parts))]

@@ -11,9 +11,11 @@ from steps.benchmarks.compare import TABLES
 from steps.benchmarks.registry import benchmark_of
 from steps.benchmarks.scores import is_refusal
 from steps.config import Experiment
+from steps.config.schema import HubBackbone
 from steps.report.csv_file import read_csv
 from steps.report.main_table import MISSING, ONE_RUN, Cell, MainTable
 from steps.report.names import method_title
+from steps.report.published import PublishedRow, published_rows
 
 FOLDER = "benchmarks/numbers"
 
@@ -50,8 +52,14 @@ class BenchmarkResult:
         known = self.methods.loc[self.methods["value"].notna(), "number"]
         return [n for n in dict.fromkeys(known) if n not in self.benchmark.headline]
 
+    def published(self, experiment: Experiment) -> list[PublishedRow]:
+        """Return what others have published of the experiment's backbone."""
+        backbone = experiment.backbone
+        name = Path(backbone.id).name if isinstance(backbone, HubBackbone) else backbone.source
+        return published_rows(self.benchmark.name, name)
+
     def table(self, experiment: Experiment, numbers: list[str]) -> NumberTable:
-        """Arrange ``numbers``; methods in the order of the runs."""
+        """Arrange ``numbers``; methods in the order of the runs, then what is published."""
         found = self.methods.set_index(["method", "number"])
         rows = []
         for method in dict.fromkeys(self.methods["method"]):
@@ -59,6 +67,9 @@ class BenchmarkResult:
             drawn = method not in experiment.methods
             cells = [_cell(row, drawn) for row in of_method]
             rows.append((row_title(method, experiment), str(of_method[0]["seeds"]), cells))
+        for row in self.published(experiment):
+            cells = [Cell(row.cell(number)) for number in numbers]
+            rows.append((f"{row.method} (published)", MISSING, cells))
         most = self.methods.groupby("number")["n"].max()
         counts = [str(most[number]) for number in numbers]
         return NumberTable([(self.title, number) for number in numbers], rows, counts)

@@ -8,8 +8,9 @@ from steps.config import Experiment
 from steps.report.figure_style import (
     BASELINE_LINES,
     GREY,
-    band_opacity,
+    draw_band,
     legend_below,
+    message_figure,
     method_lines,
     new_figure,
 )
@@ -23,9 +24,7 @@ def best_of_n_figure(evaluation: Evaluation, experiment: Experiment) -> Figure:
     """Draw the curves of the trained methods with intervals, and of three baselines."""
     sets = [name for name in evaluation.pair_sets if evaluation.best_of(name)]
     if not sets:
-        figure = new_figure(1.0)
-        figure.text(0.5, 0.5, "No evaluation set has known correctness: no best-of-N", ha="center")
-        return figure
+        return message_figure("No evaluation set has known correctness: no best-of-N")
     columns = min(len(sets), PANELS_PER_ROW)
     rows = -(-len(sets) // columns)
     figure = new_figure(0.19 + 2.4 * rows)
@@ -45,14 +44,10 @@ def best_of_n_figure(evaluation: Evaluation, experiment: Experiment) -> Figure:
 def _draw(panel: Axes, evaluation: Evaluation, experiment: Experiment, name: str) -> None:
     numbers = evaluation.best_of(name)
     lines = method_lines(experiment)
-    opacity = band_opacity(len(experiment.methods))
     for method in experiment.methods:
         table = _curve(evaluation, method, name, numbers)
-        style = lines[method]
-        panel.fill_between(
-            numbers, table["ci_low"], table["ci_high"], color=style["color"], alpha=opacity, lw=0
-        )
-        panel.plot(numbers, table["value"], label=method_title(method), zorder=3, **style)
+        bands = len(experiment.methods)
+        draw_band(panel, numbers, table, lines[method], method_title(method), bands)
     for method, line in BASELINE_LINES.items():
         table = _curve(evaluation, method, name, numbers)
         panel.plot(

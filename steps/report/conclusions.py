@@ -50,6 +50,11 @@ def against_baselines(evaluation: Evaluation) -> pd.DataFrame:
     return family(evaluation, headlines(evaluation, same_model=True), list(REFERENCES))
 
 
+def seed_caution(value: float, t_half_width: float) -> str:
+    """Say so where other seeds might give a difference of the other sign."""
+    return "within the spread over seeds" if t_half_width >= abs(value) else ""
+
+
 def family(
     evaluation: Evaluation, columns: list[tuple[str, str]], references: list[str]
 ) -> pd.DataFrame:
@@ -66,20 +71,29 @@ def family(
 def summary(family: pd.DataFrame, settings: Settings) -> list[str]:
     """Say what of a family can be concluded after the correction."""
     level = 1 - settings.confidence
-    kept = family[family[CORRECTED] <= level]
     count = f"{len(family)} comparisons" if len(family) > 1 else "one comparison"
-    findings = [
-        f"{method_title(row.method)} {'higher' if row.value > 0 else 'lower'} than "
-        f"{_in_sentence(row.reference)} in {metric_title(row.metric)}, {set_title(row.eval_set)}"
-        for row in kept.itertuples(index=False)
-    ]
-    sentence = (
-        f"After Holm's correction for these {count} at a level of {level:.2g}, "
-        + (f"{len(findings)} can be concluded: {'; '.join(findings)}." if findings else "none can ")
-        + ("" if findings else "be told apart; what follows are hints at most.")
-    )
+    start = f"After Holm's correction for these {count} at a level of {level:.2g}"
+    kept = family[family[CORRECTED] <= level]
+    if len(kept):
+        found = [f"{start}, this can be concluded ({len(kept)} of {len(family)}):"]
+        found[0] += f" {'; '.join(_findings(kept))}."
+    else:
+        found = [f"{start}, nothing can be concluded; what looks like a difference is a hint."]
     few = too_few_resamples(len(family), settings)
-    return [sentence, *([few[0].upper() + few[1:] + "."] if few else [])]
+    return [*found, f"{few}."] if few else found
+
+
+def _findings(kept: pd.DataFrame) -> list[str]:
+    """What stands after the correction, for each metric and set."""
+    found = []
+    for (metric, eval_set), rows in kept.groupby(["metric", "eval_set"], sort=False):
+        parts = [
+            f"{method_title(row.method)} {'higher' if row.value > 0 else 'lower'} than "
+            f"{_in_sentence(row.reference)}"
+            for row in rows.itertuples(index=False)
+        ]
+        found.append(f"{metric_title(metric)}, {set_title(eval_set)}: {', '.join(parts)}")
+    return found
 
 
 def sentences_between(family: pd.DataFrame, settings: Settings) -> list[str]:
@@ -123,7 +137,9 @@ def _reading(row: NamedTuple, settings: Settings) -> str:
     p_values = f"p {p_text(row.p_value)}, corrected {p_text(row.p_corrected)}"
     if reading in ("higher", "lower"):
         stands = row.p_corrected <= 1 - settings.confidence
-        return f"{reading}{'' if stands else ' by itself, not after correction'}, {p_values}"
+        reading += "" if stands else " by itself, not after correction"
+        caution = seed_caution(row.value, row.t_half_width)
+        return ", ".join(filter(None, (reading, p_values, caution)))
     detail = needed(row.value, row.ci_low, row.ci_high, settings.confidence)
     return "; ".join(filter(None, (f"{reading}, {p_values}", detail)))
 

@@ -1,10 +1,11 @@
 """How every figure looks: legible in print at 6.75 inches, in grey and for the colour-blind."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
@@ -90,9 +91,42 @@ def new_figure(height: float) -> Figure:
     return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
+def message_figure(message: str) -> Figure:
+    """A figure that only says why there is nothing to draw."""
+    figure = new_figure(1.0)
+    figure.text(0.5, 0.5, message, ha="center")
+    return figure
+
+
 def band_opacity(bands: int) -> float:
     """Opacity of one of several bands, so that all of them together do not hide the lines."""
     return min(0.13, 0.39 / bands)
+
+
+def draw_band(
+    panel: Axes, x: Sequence[float], curve: pd.DataFrame, style: dict, label: str, bands: int
+) -> None:
+    """Draw one method: its line, and its interval as one of several bands.
+
+    Args:
+        curve: columns value, ci_low and ci_high, a row per x.
+    """
+    low, high = curve["ci_low"], curve["ci_high"]
+    opacity = band_opacity(bands)
+    panel.fill_between(x, low, high, color=style["color"], alpha=opacity, lw=0)
+    panel.plot(x, curve["value"], label=label, zorder=3, **style)
+
+
+def draw_point(panel: Axes, x: float, estimate: pd.DataFrame, style: dict) -> None:
+    """Draw one value with its interval.
+
+    Args:
+        estimate: columns value, ci_low and ci_high; its one row, or none where there is no value.
+    """
+    value = estimate["value"]
+    errors = [value - estimate["ci_low"], estimate["ci_high"] - value]
+    look = {"color": style["color"], "fmt": style["marker"], "lw": 1.0}
+    panel.errorbar([x] * len(estimate), value, errors, **look)
 
 
 def legend_below(figure: Figure, panels: list[Axes], columns: int) -> None:

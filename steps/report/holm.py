@@ -33,8 +33,8 @@ def too_few_resamples(comparisons: int, settings: Settings) -> str:
         return ""
     enough = math.ceil(2 * comparisons / level)
     return (
-        f"{settings.bootstrap_samples:,} resamples are too few for {comparisons} comparisons: no "
-        f"p-value could pass; set evaluation.bootstrap_samples to {enough:,} or more"
+        f"The {settings.bootstrap_samples:,} resamples are too few for {comparisons} comparisons, "
+        f"no p-value could pass; set evaluation.bootstrap_samples to {enough:,} or more"
     )
 
 

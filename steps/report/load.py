@@ -53,6 +53,16 @@ class Evaluation:
         ]
         return found.iloc[0] if len(found) else None
 
+    def curve(self, method: str, eval_set: str, metric: str) -> pd.DataFrame:
+        """The rows of one metric of the analyses, indexed by their place on the curve."""
+        table = self.analyses
+        found = table[
+            (table["method"] == method)
+            & (table["eval_set"] == eval_set)
+            & (table["metric"] == metric)
+        ]
+        return found.set_index("at").sort_index()
+
 
 def read_evaluation(folder: Path, experiment: Experiment) -> Evaluation:
     """Read the CSV files from the output of `steps.evaluate`.

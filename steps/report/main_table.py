@@ -94,7 +94,7 @@ def main_table(
         found = [evaluation.cell(method, *column) for column in columns]
         seeds = max((int(row["seeds"]) for row in found if row is not None), default=0)
         title = titles.get(method) or method_title(method)
-        rows.append((title, str(seeds or MISSING), [_cell(row) for row in found]))
+        rows.append((title, str(seeds or MISSING), [main_cell(row) for row in found]))
     counts = []
     for eval_set, metric in columns:
         table = evaluation.metrics
@@ -103,14 +103,15 @@ def main_table(
     return MainTable(columns, rows, counts)
 
 
-def _cell(row: pd.Series | None) -> Cell:
+def main_cell(row: pd.Series | tuple | None) -> Cell:
+    """Return the cell of a row of the evaluation's tables, or of a number that is not there."""
     if row is None:
         return Cell(MISSING)
     return Cell(
-        f"{row['value']:.3f}",
-        format_interval(row["ci_low"], row["ci_high"]),
-        format_spread(row["t_half_width"]),
-        ONE_RUN if row["seeds"] == 1 else "",
+        f"{row.value:.3f}",
+        format_interval(row.ci_low, row.ci_high),
+        format_spread(row.t_half_width),
+        ONE_RUN if row.seeds == 1 else "",
     )
 
 

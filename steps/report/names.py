@@ -19,6 +19,20 @@ _METRICS = {
     "first_wrong_step": "first-wrong-step localisation",
     "first_wrong_step_hinted": "first-wrong-step localisation, hinted solutions",
     "reward_length_correlation": "reward-length correlation",
+    "reward_length_correlation_pooled": "reward-length correlation, pooled",
+    "pair_accuracy_chosen_longer": "pair accuracy, chosen longer",
+    "pair_accuracy_chosen_shorter": "pair accuracy, chosen shorter",
+    "picked_length": "tokens of the pick",
+    "brier": "Brier score",
+    "expected_calibration_error": "expected calibration error",
+    "best_of_n_proxy_gain": "proxy gain of the pick",
+    "best_of_n_gold": "accuracy of the pick",
+    "prefix_correlation": "correlation of prefix and final reward",
+    "prefix_pair_accuracy": "pair accuracy of prefixes",
+    "first_wrong_step_auc": "first-wrong-step AUC",
+    "token_change": "mean |r[t+1] - r[t]|",
+    "token_change_relative": "mean |r[t+1] - r[t]| / deviation of rewards",
+    "token_change_probability_correlation": "correlation of |r[t+1] - r[t]| and probability",
 }
 
 

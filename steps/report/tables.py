@@ -4,6 +4,7 @@ from pathlib import Path
 
 from steps.config import Experiment
 from steps.files import atomic_path
+from steps.report.analyses import analyses_markdown
 from steps.report.benchmark_markdown import benchmark_markdown
 from steps.report.benchmark_table import FOLDER, BenchmarkResult, read_results
 from steps.report.differences import differences_markdown
@@ -12,12 +13,18 @@ from steps.report.load import read_evaluation, selection_summary
 from steps.report.main_table import main_table
 from steps.report.markdown import main_markdown
 
+# Copied from the evaluation, not written anew: the bytes are the same.
+COPIED = {
+    "main.csv": "metrics.csv",
+    "differences.csv": "differences.csv",
+    "mcnemar.csv": "mcnemar.csv",
+    "analyses.csv": "analyses.csv",
+    "analysis_differences.csv": "analysis_differences.csv",
+}
+
 
 def write_report_tables(experiment: Experiment, results: Path, output: Path) -> None:
-    """Write main.csv, main.md, main.tex, differences.csv and differences.md, atomically.
-
-    For each benchmark benchmark_<name>.csv, .md and .tex besides.
-    """
+    """Write every table, atomically."""
     evaluation = read_evaluation(results / "evaluation", experiment)
     table = main_table(evaluation, experiment.methods, experiment.reference_models)
     data = selection_summary(results)
@@ -25,13 +32,13 @@ def write_report_tables(experiment: Experiment, results: Path, output: Path) -> 
         "main.md": main_markdown(table, evaluation, experiment, data),
         "main.tex": main_latex(table, experiment.title),
         "differences.md": differences_markdown(evaluation, experiment),
+        "analyses.md": analyses_markdown(evaluation, experiment),
     }
     for result in read_results(experiment, results):
         texts |= benchmark_files(result, experiment, results)
     with atomic_path(output) as temporary:
         temporary.mkdir()
-        # Copied, not written anew: the bytes are those of the evaluation.
-        for source, name in (("metrics.csv", "main.csv"), ("differences.csv", "differences.csv")):
+        for name, source in COPIED.items():
             (temporary / name).write_bytes((results / "evaluation" / source).read_bytes())
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")

@@ -8,7 +8,13 @@ from matplotlib.figure import Figure
 from steps.config import Experiment
 from steps.evaluate.first_wrong_step import tokens_inside
 from steps.evaluate.load import EvaluationSet
-from steps.report.figure_style import GREY, legend_below, method_lines, new_figure
+from steps.report.figure_style import (
+    GREY,
+    legend_below,
+    message_figure,
+    method_lines,
+    new_figure,
+)
 from steps.report.names import method_title, set_title
 
 SPAN_COLOUR = "0.85"
@@ -45,9 +51,7 @@ def token_rewards_figure(sets: list[EvaluationSet], experiment: Experiment) -> F
     """Draw chosen and rejected side by side; rewards above, probabilities below."""
     example = example_pair(sets)
     if example is None:
-        figure = new_figure(1.0)
-        figure.text(0.5, 0.5, "No evaluation set has pairs: no example pair", ha="center")
-        return figure
+        return message_figure("No evaluation set has pairs: no example pair")
     eval_set, pair, rule = example
     figure = new_figure(3.73)
     panels = figure.subplots(2, 2, sharex="col", sharey="row", height_ratios=[3, 1])

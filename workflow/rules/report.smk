@@ -1,17 +1,21 @@
 # Stage 8: tables and figures.
-TABLES = expand(
-    f"{RESULTS}/tables/{{name}}",
-    name=["main.csv", "main.md", "main.tex", "differences.csv", "differences.md"],
-)
+REPORTED_TABLES = ["main", "differences", "mcnemar", "analyses", "analysis_differences"]
+TABLES = [
+    *expand(f"{RESULTS}/tables/{{name}}.csv", name=REPORTED_TABLES),
+    *expand(f"{RESULTS}/tables/{{name}}.md", name=["main", "differences", "analyses"]),
+    f"{RESULTS}/tables/main.tex",
+]
+REPORTED_FIGURES = [
+    *("best_of_n", "token_rewards", "training_curves", "reliability"),
+    *("lengths", "over_optimisation", "prefixes", "token_changes"),
+]
 BENCHMARK_TABLES = expand(
     f"{RESULTS}/tables/benchmark_{{benchmark}}.{{suffix}}",
     benchmark=BENCHMARKS,
     suffix=["csv", "md", "tex"],
 )
 FIGURES = expand(
-    f"{RESULTS}/figures/{{name}}.{{suffix}}",
-    name=["best_of_n", "token_rewards", "training_curves"],
-    suffix=["png", "pdf"],
+    f"{RESULTS}/figures/{{name}}.{{suffix}}", name=REPORTED_FIGURES, suffix=["png", "pdf"]
 )
 
 
@@ -21,19 +25,15 @@ rule draw_tables:
         selection=f"{RESULTS}/groups/selection.json",
         benchmarks=BENCHMARK_NUMBERS,
     output:
-        report(
-            f"{RESULTS}/tables/main.csv",
-            category="Tables",
-            caption="../report/main.rst",
-        ),
-        report(
-            f"{RESULTS}/tables/differences.csv",
-            category="Tables",
-            caption="../report/differences.rst",
-        ),
-        f"{RESULTS}/tables/main.md",
-        f"{RESULTS}/tables/main.tex",
-        f"{RESULTS}/tables/differences.md",
+        *[
+            report(
+                f"{RESULTS}/tables/{name}.csv",
+                category="Tables",
+                caption=f"../report/{name}.rst",
+            )
+            for name in REPORTED_TABLES
+        ],
+        *[table for table in TABLES if not table.endswith(".csv")],
         BENCHMARK_TABLES,
     log:
         f"{RESULTS}/logs/tables.log",
@@ -62,24 +62,15 @@ rule draw_figures:
             seed=EXPERIMENT.seeds,
         ),
     output:
-        report(
-            f"{RESULTS}/figures/best_of_n.png",
-            category="Figures",
-            caption="../report/best_of_n.rst",
-        ),
-        report(
-            f"{RESULTS}/figures/token_rewards.png",
-            category="Figures",
-            caption="../report/token_rewards.rst",
-        ),
-        report(
-            f"{RESULTS}/figures/training_curves.png",
-            category="Figures",
-            caption="../report/training_curves.rst",
-        ),
-        f"{RESULTS}/figures/best_of_n.pdf",
-        f"{RESULTS}/figures/token_rewards.pdf",
-        f"{RESULTS}/figures/training_curves.pdf",
+        *[
+            report(
+                f"{RESULTS}/figures/{name}.png",
+                category="Figures",
+                caption=f"../report/{name}.rst",
+            )
+            for name in REPORTED_FIGURES
+        ],
+        *[figure for figure in FIGURES if figure.endswith(".pdf")],
     log:
         f"{RESULTS}/logs/figures.log",
     conda:

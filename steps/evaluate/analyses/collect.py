@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import pandas as pd
-
 from steps.config import Experiment
 from steps.evaluate.analyses.calibration import calibration
 from steps.evaluate.analyses.length import lengths_of_pairs, picked_lengths, pooled_correlation
-from steps.evaluate.analyses.measure import Key, Measure, Measures
+from steps.evaluate.analyses.measure import Key, Measure, Measures, Sums, all_problems
 from steps.evaluate.analyses.over_optimisation import over_optimisation
 from steps.evaluate.analyses.prefixes import prefixes
 from steps.evaluate.analyses.token_changes import token_changes
@@ -80,4 +78,7 @@ def _pool(sets: list[dict[Key, dict[Run, Measure]]]) -> dict[Key, dict[Run, Meas
 
 
 def _added(one: Measure, other: Measure) -> Measure:
-    return Measure(pd.concat([one.sums, other.sums]).groupby(level=0).sum(), one.combine)
+    problems = all_problems([one.sums, other.sums])
+    a, b = one.sums.of(problems), other.sums.of(problems)
+    numerators, denominators = a.numerators + b.numerators, a.denominators + b.denominators
+    return Measure(Sums(problems, numerators, denominators), one.combine)

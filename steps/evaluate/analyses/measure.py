@@ -25,16 +25,37 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Sums:
+    """K numerators and denominators of P problems.
+
+    Attributes:
+        problems: [P], group_ids in sorted order.
+        numerators, denominators: [K, P].
+    """
+
+    problems: np.ndarray
+    numerators: np.ndarray
+    denominators: np.ndarray
+
+    def of(self, problems: np.ndarray) -> "Sums":
+        """Return the sums of other problems, all of ours among them; the others have zeros."""
+        if len(problems) == len(self.problems):
+            return self
+        places = np.searchsorted(problems, self.problems)
+        numerators, denominators = np.zeros((2, len(self.numerators), len(problems)))
+        numerators[:, places], denominators[:, places] = self.numerators, self.denominators
+        return Sums(problems, numerators, denominators)
+
+
+@dataclass(frozen=True)
 class Measure:
     """One number of one run.
 
     Attributes:
-        sums: a row per problem, indexed by group_id in sorted order; columns ("numerator", k) and
-            ("denominator", k) for k = 0 ... K-1.
         combine: maps ratios [K, ...] to numbers [...], NaN where they are undefined.
     """
 
-    sums: pd.DataFrame
+    sums: Sums
     combine: Callable[[np.ndarray], np.ndarray]
 
 
@@ -43,12 +64,19 @@ Measures = dict[Key, Measure]
 
 def problem_sums(
     problems: np.ndarray, numerators: list[np.ndarray], denominators: list[np.ndarray]
-) -> pd.DataFrame:
+) -> Sums:
     """Sum K numerators and denominators, each [items], over the problems [items] of the items."""
-    columns = {("numerator", k): values for k, values in enumerate(numerators)}
-    columns |= {("denominator", k): values for k, values in enumerate(denominators)}
-    items = pd.DataFrame(columns, dtype=np.float64)
-    return items.groupby(np.asarray(problems, dtype=object)).sum()
+    codes, names = pd.factorize(np.asarray(problems, dtype=object), sort=True)
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(codes, values, minlength=len(names))
+
+    return Sums(names, np.array([*map(total, numerators)]), np.array([*map(total, denominators)]))
+
+
+def all_problems(sums: list[Sums]) -> np.ndarray:
+    """Return the problems of any of ``sums``, sorted."""
+    return np.array(sorted(set().union(*(each.problems for each in sums))), dtype=object)
 
 
 def mean(problems: np.ndarray, values: np.ndarray) -> Measure:

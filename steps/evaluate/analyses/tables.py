@@ -6,7 +6,7 @@ import pandas as pd
 from steps.config import Experiment
 from steps.config.schema import Evaluation
 from steps.evaluate.analyses.collect import Collected, Run
-from steps.evaluate.analyses.measure import Measure
+from steps.evaluate.analyses.measure import Measure, all_problems
 from steps.evaluate.collect import NO_SEED
 from steps.evaluate.rows import Runs, difference_rows, method_rows
 from steps.evaluate.statistics import bootstrap_ratios, differences, estimates, ratios
@@ -51,7 +51,7 @@ def _estimate(
     counts: dict[str, int] = {}
     runs: Runs = {}
     for (run, measure), value in zip(measures.items(), of_runs, strict=True):
-        items = int(measure.sums["denominator", 0].sum())
+        items = int(measure.sums.denominators[0].sum())
         counts[run.method] = max(counts.get(run.method, 0), items)
         if run.seed != NO_SEED:
             runs.setdefault(run.method, {})[run.seed] = float(value)
@@ -76,10 +76,10 @@ def bootstrap(measures: list[Measure], settings: Evaluation) -> tuple[np.ndarray
 
     With a single problem nothing can be resampled, and the distributions are NaN.
     """
-    table = pd.concat([each.sums for each in measures], axis=1, keys=range(len(measures)))
-    table = table.sort_index().fillna(0.0)
-    numerators = table.xs("numerator", axis=1, level=1).to_numpy().T  # [M * K, P]
-    denominators = table.xs("denominator", axis=1, level=1).to_numpy().T
+    problems = all_problems([each.sums for each in measures])
+    sums = [each.sums.of(problems) for each in measures]
+    numerators = np.vstack([each.numerators for each in sums])  # [M * K, P]
+    denominators = np.vstack([each.denominators for each in sums])
     kept = (denominators > 0).any(axis=0)
     numerators, denominators = numerators[:, kept], denominators[:, kept]
 

@@ -15,6 +15,7 @@ from steps.evaluate.analyses.measure import (
     Key,
     Measure,
     Measures,
+    Sums,
     correlation,
     deviation,
     mean,
@@ -58,10 +59,14 @@ def _relative(
     """The mean of changes [tokens] over the standard deviation of rewards [R]."""
     finals = rewards.to_numpy(np.float64)
     responses = np.ones(len(finals))
-    per_token = problem_sums(problems, [changes], [np.ones(len(changes))])
-    per_response = problem_sums(eval_set.problems, [finals, finals**2], [responses, responses])
-    per_response.columns = per_response.columns.map(lambda column: (column[0], column[1] + 1))
-    sums = per_token.join(per_response, how="outer").fillna(0.0)
+    token = problem_sums(problems, [changes], [np.ones(len(changes))])
+    response = problem_sums(eval_set.problems, [finals, finals**2], [responses, responses])
+    token = token.of(response.problems)  # a response of one token has no change
+    sums = Sums(
+        response.problems,
+        np.vstack([token.numerators, response.numerators]),
+        np.vstack([token.denominators, response.denominators]),
+    )
     return Measure(sums, over_deviation)
 
 
