@@ -1,14 +1,23 @@
 """Experiment files: every mistake is one sentence that names the key and the remedy."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from steps.config.load import check_overrides, experiment_files, load_experiment
-from steps.config.workflow import raw_data
+from steps.benchmarks.registry import BENCHMARKS, benchmark_of
+from steps.config.benchmarks import BenchmarkName
+from steps.config.load import (
+    BASELINE_NAMES,
+    check_overrides,
+    experiment_files,
+    load_experiment,
+)
+from steps.config.workflow import downloads, raw_data, reference_options
 from steps.errors import UserError
+from steps.evaluate.baselines import BASELINES
 from tests.conftest import ROOT
 
 SHIPPED = [p.stem for p in experiment_files(ROOT / "config")]
@@ -106,6 +115,31 @@ def test_shipped_experiments_are_valid(name: str) -> None:
         (
             put(None, "backbone", {"source": "hub", "id": "a/b", "trust_remote_code": True}),
             ["revision", "commit hash"],
+        ),
+        (
+            put(None, "benchmarks", {"mine": {"source": "hub", "revison": "0" * 40}}),
+            ["unknown key 'benchmarks.mine.revison'", "'revision'"],
+        ),
+        (
+            put(None, "benchmarks", {"rewardbnch": {"source": "hub"}}),
+            ["benchmarks.rewardbnch.benchmark must be", "'rewardbench'", "(it is 'rewardbnch')"],
+        ),
+        (put(None, "benchmarks", {"mine": "hub"}), ["benchmarks.mine must be a section"]),
+        (
+            put(None, "reference_models", {"icrm": {"source": "hub", "id": "a/b"}}),
+            ["reference_models: 'icrm' is the name of a method", "rename"],
+        ),
+        (
+            put(None, "reference_models", {"a": {"source": "local", "path": "no/model"}}),
+            ["reference_models.a.path", "no/model"],
+        ),
+        (
+            put(
+                None,
+                "reference_models",
+                {"a": {"source": "hub", "id": "a/b", "trust_remote_code": True}},
+            ),
+            ["reference_models.a", "commit hash"],
         ),
     ],
 )
@@ -257,6 +291,40 @@ def test_folders_of_the_hub_name_the_revision() -> None:
     assert second.folder == Path("resources/unified_feedback@main")
     raw = raw_data(load_experiment(ROOT / "config/llama3_8b_skywork.yaml"))
     assert raw == {"raw": [str(first.folder), str(second.folder)], "own": []}
+
+
+def test_names_that_the_configuration_repeats_are_those_of_the_code() -> None:
+    assert get_args(BenchmarkName) == tuple(BENCHMARKS)
+    assert set(BASELINE_NAMES) == set(BASELINES)
+
+
+def test_a_benchmark_goes_by_the_name_of_its_entry(tmp_path: Path) -> None:
+    entries = {
+        "rewardbench": {"source": "hub"},
+        "mine": {"benchmark": "rmbench", "source": "files", "path": "rows.jsonl"},
+    }
+    experiment = load_experiment(broken(tmp_path, put(None, "benchmarks", entries)))
+    assert [benchmark_of(experiment, name).name for name in entries] == ["rewardbench", "rmbench"]
+    rows = [str(experiment.benchmarks[name].rows) for name in entries]
+    assert rows == ["resources/benchmarks/rewardbench@default", "rows.jsonl"]
+    with pytest.raises(UserError, match=r"benchmarks\.mine\.path: rows\.jsonl is not there"):
+        experiment.benchmarks["mine"].check_rows("mine")
+    with pytest.raises(UserError, match="did you mean 'mine'"):
+        benchmark_of(experiment, "mien")
+
+
+def test_reference_models_are_downloaded_and_scored_as_they_say(tmp_path: Path) -> None:
+    model = {"source": "hub", "id": "a/b", "revision": "0" * 40, "trust_remote_code": True}
+    models = {"theirs": model, "plain": {"source": "hub", "id": "c/d"}}
+    experiment = load_experiment(broken(tmp_path, put(None, "reference_models", models)))
+    assert downloads(experiment) == {
+        "c--d@main": "reference_models.plain",
+        f"a--b@{'0' * 40}": "reference_models.theirs",
+        "tiny-16x3-seed0": "backbone",
+    }
+    options = reference_options(experiment, "theirs")
+    assert options == "--precision fp32 --tokens-per-batch 4096 --trust-remote-code"
+    assert "--trust-remote-code" not in reference_options(experiment, "plain")
 
 
 def test_snakemake_names_the_missing_samples(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from steps.benchmarks.items import read_items
+from steps.benchmarks.rewardbench import REWARDBENCH
 from tests.conftest import ROOT
 
-PARTS = ["Snakefile", "workflow", "steps", "config", "profiles", "environment.yml"]
+PARTS = ["Snakefile", "workflow", "steps", "config", "examples", "profiles", "environment.yml"]
 # What the next kill waits for: the run is then inside the stage that follows.
 KILL_WHEN = [
     "resources/models/tiny-16x3-seed0/config.json",
@@ -56,7 +58,7 @@ def run(folder: Path, *arguments: str, experiment: str = "tiny") -> subprocess.C
 def contents(folder: Path) -> dict[str, bytes]:
     """Tables, figures and scores; times and machine facts live elsewhere."""
     files = {}
-    for part in ("tables", "figures", "scores", "evaluation", "training"):
+    for part in ("tables", "figures", "scores", "evaluation", "training", "benchmarks"):
         for path in sorted((folder / "results/tiny" / part).rglob("*.*")):
             if path.is_file() and path.name != ".snakemake_timestamp":
                 files[str(path.relative_to(folder))] = path.read_bytes()
@@ -71,8 +73,15 @@ def test_the_run_leaves_every_fixed_name(undisturbed: Path) -> None:
         for seed in (0, 1):
             for name in ("in_distribution", "out_of_distribution", "first_wrong_step"):
                 assert (results / f"scores/{method}/seed{seed}/{name}.parquet").is_file()
+    for suffix in ("csv", "md", "tex"):
+        assert (results / f"tables/benchmark_example.{suffix}").is_file()
+    items = read_items(results / "benchmarks/items/example/icrm/seed1.parquet", REWARDBENCH)
+    assert len(items) == 18
     cards = {path.stem for path in (results / "cards").glob("*.json")}
     assert {"download-tiny-16x3-seed0", "cache-train", "train-icrm-seed1", "evaluate"} <= cards
+    steps = ("groups", "cache", "items", "numbers")
+    assert {f"benchmark-{step}-example" for step in steps} <= cards
+    assert "benchmark-score-icrm-seed1" in cards
 
 
 def test_a_second_run_has_nothing_to_do(undisturbed: Path) -> None:

@@ -1,8 +1,8 @@
 """``python -m steps.benchmarks groups|score``: a benchmark's groups, or its scores from items.
 
-`groups` turns the folder of `python -m steps.download benchmark` into prompt groups. `score` turns
-the table of per-item results (`steps/benchmarks/items.py`) into the benchmark's numbers, each with
-a bootstrap interval over prompts. docs/benchmarks.md has the rules.
+`groups` turns the folder of `python -m steps.download benchmark`, or a file of rows, into prompt
+groups. `score` turns the table of per-item results (`steps/benchmarks/items.py`) into the
+benchmark's numbers, each with a bootstrap interval over prompts. docs/benchmarks.md has the rules.
 """
 
 import argparse
@@ -11,12 +11,12 @@ from typing import get_args
 
 from steps.benchmarks.items import read_items
 from steps.benchmarks.registry import BENCHMARKS, with_ties_rule
-from steps.benchmarks.rows import benchmark_groups
+from steps.benchmarks.rows import benchmark_groups, local_groups
 from steps.benchmarks.scores import score_table, write_scores
 from steps.benchmarks.ties import TiesRule
 from steps.config import load_experiment
 from steps.config.schema import Evaluation
-from steps.errors import run_command
+from steps.errors import UserError, run_command
 from steps.files import read_json
 from steps.groups.raw import SOURCE_FILE
 from steps.groups.schema import write_groups
@@ -30,8 +30,12 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_subparsers(dest="what", required=True)
-    groups = what.add_parser("groups", help="make the prompt groups of a downloaded benchmark")
-    groups.add_argument("--raw", type=Path, required=True, help="folder of the download step")
+    groups = what.add_parser("groups", help="make the prompt groups of a benchmark")
+    rows = groups.add_mutually_exclusive_group(required=True)
+    rows.add_argument("--raw", type=Path, help="folder of the download step")
+    rows.add_argument("--rows", type=Path, help="file of rows in the benchmark's layout")
+    groups.add_argument("--backbone", type=Path, help="leave out rows that it cannot read whole")
+    groups.add_argument("--experiment", type=Path, help="config/<name>.yaml of the backbone")
     score = what.add_parser("score", help="compute the numbers of a benchmark from its items")
     score.add_argument("--items", type=Path, required=True, help="per-item results (parquet)")
     score.add_argument(
@@ -51,11 +55,25 @@ def _parser() -> argparse.ArgumentParser:
 
 def _groups(arguments: argparse.Namespace) -> None:
     benchmark = BENCHMARKS[arguments.benchmark]
+    if (arguments.backbone is None) != (arguments.experiment is None):
+        raise UserError("give --backbone and --experiment together, or neither")
     card = RunCard("benchmarks groups", {"benchmark": benchmark.name})
-    groups = benchmark_groups(benchmark, arguments.raw)
-    source = read_json(arguments.raw / SOURCE_FILE)
+    if arguments.raw:
+        given, source = arguments.raw, read_json(arguments.raw / SOURCE_FILE)
+        groups = benchmark_groups(benchmark, given)
+    else:
+        given, source = arguments.rows, None
+        groups = local_groups(benchmark, given)
+    left_out: list[str] = []
+    if arguments.backbone:
+        # Imported late: it imports torch.
+        from steps.benchmarks.fit import whole_groups
+
+        experiment = load_experiment(arguments.experiment)
+        groups, left_out = whole_groups(groups, arguments.backbone, experiment)
     write_groups(arguments.output, groups)
-    card.write(arguments.card, [arguments.raw], [arguments.output], raw=source)
+    card.write(arguments.card, [given], [arguments.output], raw=source, left_out=left_out)
+    print(f"{arguments.output}: {len(groups)} rows" + "".join(f"; not {row}" for row in left_out))
 
 
 def _score(arguments: argparse.Namespace) -> None:

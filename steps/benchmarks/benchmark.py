@@ -34,10 +34,12 @@ class Benchmark:
     Attributes:
         name: on the command line; also the `source` of its groups.
         hub_id, split, columns: what the download step fetches.
+        optional: columns that a file of one's own may lack.
         revision: the commit that the counts are known of; None = the main branch, recorded.
         group: makes the group of a row; gets its place for errors too. Right responses come first.
         means: the means that the numbers are made of, from the items: columns `MEANS`.
         numbers: what is reported, in order, from the names of the subsets that have items.
+        headline: those of them that a table shows first.
     """
 
     name: str
@@ -50,3 +52,5 @@ class Benchmark:
     group: Callable[[dict, str], PromptGroup]
     means: Callable[[pd.DataFrame], pd.DataFrame]
     numbers: Callable[[set[str]], list[Number]]
+    headline: tuple[str, ...]
+    optional: tuple[str, ...] = ()

@@ -63,4 +63,6 @@ REWARDBENCH = Benchmark(
     group=_group,
     means=_means,
     numbers=_numbers,
+    headline=(*ROWS, "Score"),
+    optional=("chosen_model", "rejected_model"),
 )

@@ -79,4 +79,5 @@ def rewardbench2(ties_rule: TiesRule = "present") -> Benchmark:
         group=_group,
         means=partial(_means, ties_rule=ties_rule),
         numbers=_numbers,
+        headline=(*BEST_OF_FOUR, TIES, "Score"),
     )

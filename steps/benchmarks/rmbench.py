@@ -94,4 +94,5 @@ RMBENCH = Benchmark(
     group=_group,
     means=_means,
     numbers=_numbers,
+    headline=(*DOMAINS, *LEVELS, "Score"),
 )

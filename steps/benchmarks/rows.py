@@ -1,4 +1,8 @@
-"""From the rows of a downloaded benchmark to prompt groups, checked against what is published."""
+"""From the rows of a benchmark to prompt groups.
+
+The rows that the download step fetched must be as many as are published. A file of one's own may
+hold some subsets only, or some of their rows: the scores then say what is missing.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -7,10 +11,11 @@ import numpy as np
 
 from steps.benchmarks.benchmark import Benchmark
 from steps.errors import UserError, nearest
+from steps.groups.files import read_rows
 from steps.groups.raw import RawTable
 from steps.groups.schema import PromptGroup, check_groups
 
-CHANGED = "the data set has changed, fetch another `--revision`"
+CHANGED = "correct the row, or fetch another `--revision` if the data set has changed"
 COMMAND = "python -m steps.download benchmark"
 
 
@@ -47,15 +52,41 @@ def benchmark_groups(benchmark: Benchmark, folder: Path) -> list[PromptGroup]:
     return groups
 
 
+def local_groups(benchmark: Benchmark, path: Path) -> list[PromptGroup]:
+    """Read the groups of a file in the benchmark's layout: JSONL (also .gz) or parquet.
+
+    Raises:
+        UserError: the file is missing or damaged, or a row is not as it should be.
+    """
+    groups = []
+    for number, row in read_rows(path):
+        place = f"{path}: row {number}"
+        if not isinstance(row, dict):
+            raise UserError(f"{place} must have keys and values; correct the line")
+        for column in benchmark.columns:
+            if column not in row and column not in benchmark.optional:
+                raise UserError(f"{place}: the key '{column}' is missing; add it")
+        groups.append(benchmark.group(dict.fromkeys(benchmark.optional) | row, place))
+    check_groups(groups, str(path))
+    _check_subsets(benchmark, list(benchmark.subsets), groups, path)
+    return groups
+
+
+def _check_subsets(
+    benchmark: Benchmark, known: list[str], groups: list[PromptGroup], path: Path
+) -> None:
+    for group in groups:
+        if group.category not in known:
+            hint = nearest(group.category, known)
+            raise UserError(
+                f"{path}: '{group.category}' is no subset of {benchmark.title} ({hint}); {CHANGED}"
+            )
+
+
 def _check_counts(benchmark: Benchmark, groups: list[PromptGroup], path: Path) -> None:
     core = {name: subset.rows for name, subset in benchmark.subsets.items() if subset.core}
+    _check_subsets(benchmark, list(core), groups, path)
     found = Counter(group.category for group in groups)
-    for name in found:
-        if name not in core:
-            hint = nearest(name, list(core))
-            raise UserError(
-                f"{path}: '{name}' is no subset of {benchmark.title} ({hint}); {CHANGED}"
-            )
     for name, rows in core.items():
         if found[name] != rows:
             raise UserError(

@@ -27,44 +27,52 @@ def score_table(items: pd.DataFrame, benchmark: Benchmark, settings: Evaluation)
     Args:
         items: checked, columns `steps.benchmarks.items.ITEMS`, in any order.
     """
-    counts = items.groupby("subset").size().to_dict()
-    truncated = items.groupby("subset")["truncated"].sum().to_dict()
-    numbers = benchmark.numbers(set(counts))
+    counts = count_items(items)
+    numbers = benchmark.numbers(set(counts.index))
     estimates = estimate(benchmark.means(items), numbers, settings)
     rows = []
     for number, found in zip(numbers, estimates, strict=True):
-        cut = sum(int(truncated.get(subset, 0)) for subset in number.subsets)
-        refusal = _refusal(number, counts, found.value)
-        if refusal:
+        note = note_of(number, benchmark, counts, found.value)
+        if is_refusal(note):
             found = REFUSED
-        note = refusal or _marks(number, benchmark, counts, cut)
-        n = sum(counts.get(subset, 0) for subset in number.subsets)
-        row = (number.name, found.value, found.ci_low, found.ci_high, n, cut, note)
-        rows.append(dict(zip(COLUMNS, row, strict=True)))
+        used = counts.reindex(number.subsets, fill_value=0).sum()
+        bounds = (found.value, found.ci_low, found.ci_high)
+        rows.append((number.name, *bounds, used["n"], used["truncated"], note))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _refusal(number: Number, counts: dict[str, int], value: float) -> str:
-    missing = [f"'{subset}'" for subset in number.subsets if subset not in counts]
+def count_items(items: pd.DataFrame) -> pd.DataFrame:
+    """Return the number of items of each subset, and how many of them are truncated."""
+    return items.groupby("subset")["truncated"].agg(n="size", truncated="sum")
+
+
+def note_of(number: Number, benchmark: Benchmark, counts: pd.DataFrame, value: float) -> str:
+    """Return what must be known of a number: why it is refused, or what marks it.
+
+    Args:
+        counts: of `count_items`.
+        value: of the number, NaN where a mean has no item.
+    """
+    missing = [f"'{subset}'" for subset in number.subsets if subset not in counts.index]
     if missing:
         return f"refused: no item of {', '.join(missing)}"
     # Only the means over questions of Ties can be without a prompt when there are items.
-    return (
-        "refused: no question of Ties has the prompts that the rule needs"
-        if np.isnan(value)
-        else ""
-    )
-
-
-def _marks(number: Number, benchmark: Benchmark, counts: dict[str, int], truncated: int) -> str:
+    if np.isnan(value):
+        return "refused: no question of Ties has the prompts that the rule needs"
+    found = counts.loc[list(number.subsets)]
     marks = [
-        f"'{subset}' has {counts[subset]} items instead of {benchmark.subsets[subset].rows}"
-        for subset in number.subsets
-        if counts[subset] != benchmark.subsets[subset].rows
+        f"'{subset}' has {n} items instead of {benchmark.subsets[subset].rows}"
+        for subset, n in found["n"].items()
+        if n != benchmark.subsets[subset].rows
     ]
-    if truncated:
-        marks.append(f"{truncated} truncated")
+    if found["truncated"].any():
+        marks.append(f"{found['truncated'].sum()} truncated")
     return f"marked: {'; '.join(marks)}" if marks else ""
+
+
+def is_refusal(note: str) -> bool:
+    """Whether a number with this note has no value."""
+    return note.startswith("refused")
 
 
 def write_scores(path: Path, table: pd.DataFrame) -> None:

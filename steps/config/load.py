@@ -14,6 +14,9 @@ from steps.config.schema import ChampData, Experiment, FileData, HubBackbone, Lo
 from steps.errors import UserError, nearest
 from steps.objectives.registry import method_names, needs_ratings
 
+# Those of `steps.evaluate.baselines`, which takes longer to import.
+BASELINE_NAMES = ("generator", "longest", "shortest", "random", "oracle")
+
 # Lies beside the experiments, but is none; see `steps.report.published`.
 PUBLISHED_SCORES = Path("config/published_scores.yaml")
 
@@ -128,9 +131,15 @@ def _check_names(path: Path, experiment: Experiment) -> None:
                 f"{path}: data.problems.path: {problems.path} is not there; give PRM800K's "
                 "phase2_train.jsonl"
             )
-    models = {"backbone": experiment.backbone, "generator.model": experiment.generator.model}
-    for key, model in models.items():
+    for name in experiment.reference_models:
+        if name in {*method_names(), *BASELINE_NAMES}:
+            raise UserError(
+                f"{path}: reference_models: '{name}' is the name of a method or a baseline; rename "
+                "the model"
+            )
+    for role, model in experiment.models.items():
         if isinstance(model, LocalBackbone) and not (Path(model.path) / "config.json").is_file():
+            key = "generator.model" if role == "generator" else role
             raise UserError(
                 f"{path}: {key}.path: there is no model in '{model.path}' (no config.json); "
                 "give a folder in the Hugging Face layout"

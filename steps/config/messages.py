@@ -1,7 +1,7 @@
 """What pydantic has against an experiment file, as one sentence that names the key of the file."""
 
 import datetime
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -143,9 +143,12 @@ def _known_keys(where: list[str | int], content: Any) -> list[str]:
     """The keys that the section at ``where`` may have."""
     model: type[BaseModel] = Experiment
     section = content
-    for part in where:
-        section = section[part]
-        for candidate in _models(model.model_fields[part].annotation):
+    parts = iter(where)
+    for part in parts:
+        section, annotation = section[part], model.model_fields[part].annotation
+        if get_origin(annotation) is dict:  # entries by a name, which is no key of the schema
+            section = section[next(parts)]
+        for candidate in _models(annotation):
             source = candidate.model_fields.get("source")
             if source is None or section.get("source") in source.annotation.__args__:
                 model = candidate

@@ -1,10 +1,11 @@
 """What an experiment file may say. Every value that changes a number is here, none in the code."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from steps.config.benchmarks import BenchmarkData
 from steps.config.hub_data import HubData, HubSet, Prm800kData, SkyworkData, UnifiedFeedbackData
 from steps.config.section import Section
 from steps.objectives.registry import ensemble_base
@@ -15,6 +16,7 @@ ANNOTATED_SET = "first_wrong_step"
 
 # Names become parts of paths and of commands.
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 class SmolLM2Backbone(Section):
@@ -56,6 +58,7 @@ class HubBackbone(Section):
         return self
 
 
+ReferenceModel = Annotated[LocalBackbone | HubBackbone, Field(discriminator="source")]
 Backbone = Annotated[
     SmolLM2Backbone | TinyBackbone | LocalBackbone | HubBackbone, Field(discriminator="source")
 ]
@@ -84,7 +87,7 @@ class FileData(Section):
 
     source: Literal["files"]
     train: str
-    evaluation: dict[Annotated[str, Field(pattern=NAME_PATTERN)], str] = Field(min_length=1)
+    evaluation: dict[Name, str] = Field(min_length=1)
 
 
 Data = Annotated[
@@ -261,9 +264,22 @@ class Experiment(Section):
     grm: Grm = Grm()
     ensemble: Ensemble = Ensemble()
     evaluation: Evaluation = Evaluation()
+    benchmarks: dict[Name, BenchmarkData] = Field({})
+    # Reward models of others: rows of all tables, scored by the same evaluator.
+    reference_models: dict[Name, ReferenceModel] = Field({})
     # Threads of one job. A number changes with the order of additions, so this is part of the
     # experiment; Snakemake runs as many jobs at once as there are cores.
     threads: int = Field(1, ge=1)
+
+    @field_validator("benchmarks", mode="before")
+    @classmethod
+    def _name_benchmarks(cls, entries: Any) -> Any:
+        if not isinstance(entries, dict):
+            return entries
+        return {
+            name: {"benchmark": name} | entry if isinstance(entry, dict) else entry
+            for name, entry in entries.items()
+        }
 
     @model_validator(mode="after")
     def _distinct(self) -> "Experiment":
@@ -312,6 +328,12 @@ class Experiment(Section):
     def generator_model(self) -> Backbone:
         """The language model that the generator starts from."""
         return self.generator.model or self.backbone
+
+    @property
+    def models(self) -> dict[str, Backbone]:
+        """The models that an experiment starts from, by their role."""
+        references = {f"reference_models.{n}": m for n, m in self.reference_models.items()}
+        return {"backbone": self.backbone, "generator": self.generator_model} | references
 
     @property
     def generator_is_backbone(self) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 from snakemake.exceptions import WorkflowError
 
 from steps.code import package_hash
+from steps.config.benchmarks import FileBenchmark
 from steps.config.hub_data import LocalProblems, Prm800kData
 from steps.config.load import check_overrides, load_experiment
-from steps.config.schema import Backbone, ChampData, Experiment, FileData, model_folder
+from steps.config.schema import Backbone, ChampData, Experiment, FileData, HubBackbone, model_folder
 from steps.errors import UserError
 
 
@@ -30,6 +31,9 @@ def read_experiment(config: dict[str, Any]) -> tuple[str, Path, Experiment]:
             )
         file = Path(f"config/{name}.yaml")
         experiment = load_experiment(file)
+        for benchmark, data in experiment.benchmarks.items():
+            if isinstance(data, FileBenchmark):
+                data.check_rows(benchmark)
         if _methods_may_not_fit(experiment):
             from steps.objectives.needs import check_methods
 
@@ -70,9 +74,20 @@ def model_files(model: Backbone) -> list[str]:
 
 
 def downloads(experiment: Experiment) -> dict[str, str]:
-    """Return the folders of the language models that are fetched, with their roles."""
-    roles = {"generator": experiment.generator_model, "backbone": experiment.backbone}
-    return {model_folder(m).name: role for role, m in roles.items() if m.source != "local"}
+    """Return the folders of the models that are fetched, with their roles."""
+    return {
+        model_folder(model).name: role
+        for role, model in reversed(experiment.models.items())
+        if model.source != "local"
+    }
+
+
+def reference_options(experiment: Experiment, name: str) -> str:
+    """Return what ``python -m steps.score`` is told of a reference model."""
+    model, settings = experiment.reference_models[name], experiment.training
+    trust = isinstance(model, HubBackbone) and model.trust_remote_code
+    options = f"--precision {settings.precision} --tokens-per-batch {settings.tokens_per_batch}"
+    return options + " --trust-remote-code" * trust
 
 
 def generator_files(experiment: Experiment, results: str) -> list[str]:

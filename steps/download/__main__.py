@@ -7,7 +7,7 @@ from steps.benchmarks.registry import BENCHMARKS
 from steps.config import load_experiment
 from steps.config.hub_data import Prm800kData
 from steps.config.schema import Backbone, Experiment, HubBackbone, LocalBackbone, SmolLM2Backbone
-from steps.errors import UserError, run_command
+from steps.errors import UserError, nearest, run_command
 from steps.files import sha256
 from steps.provenance import RunCard
 
@@ -67,7 +67,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m steps.download", description=__doc__)
     what = parser.add_subparsers(dest="what", required=True)
     model = what.add_parser("model", help="fetch or make a language model of an experiment")
-    model.add_argument("--role", choices=["backbone", "generator"], default="backbone")
+    model.add_argument(
+        "--role", default="backbone", help="backbone, generator or reference_models.NAME"
+    )
     model.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
     model.add_argument("--output", type=Path, required=True, help="model folder to write")
     champ = what.add_parser("champ", help="fetch the raw CHAMP data from PyPI")
@@ -101,9 +103,10 @@ def main() -> None:
         )
     else:
         experiment = load_experiment(arguments.experiment)
-        wanted = experiment.backbone
-        if arguments.role == "generator":
-            wanted = experiment.generator_model
+        if arguments.role not in experiment.models:
+            hint = nearest(arguments.role, list(experiment.models))
+            raise UserError(f"--role: {arguments.experiment} has no '{arguments.role}'; {hint}")
+        wanted = experiment.models[arguments.role]
         card = RunCard("download", wanted.model_dump())
         _download_model(wanted, arguments.output)
     if "revision" in facts:

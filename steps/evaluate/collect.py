@@ -60,7 +60,7 @@ def pool(table: pd.DataFrame, sets: list[str]) -> pd.DataFrame:
 def _measure(
     experiment: Experiment, eval_set: EvaluationSet
 ) -> Iterator[tuple[str, int, Measures]]:
-    """Yield method, seed and measures of all runs, then of the baselines."""
+    """Yield method, seed and measures of all runs, then of reference models and baselines."""
     for method, seed in experiment.runs:
         rewards = eval_set.rewards(method, seed)
         yield (
@@ -70,6 +70,9 @@ def _measure(
             | model_localisations(eval_set, method, seed)
             | reward_length_correlation(eval_set, rewards),
         )
+    for name, rewards in eval_set.references.items():
+        measures = _comparisons(experiment, eval_set, rewards, strict_wins(eval_set, rewards))
+        yield name, NO_SEED, measures | reward_length_correlation(eval_set, rewards)
     for name, rewards in baseline_rewards(eval_set).items():
         # Lengths are often equal: baselines break ties by a coin, and chance is one throughout.
         measures = _comparisons(experiment, eval_set, rewards, coin_wins(eval_set, rewards))

@@ -1,6 +1,6 @@
 """Reading groups, pairs and scores of one evaluation set, aligned response by response."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from steps.config.schema import ANNOTATED_SET
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup, Response, read_groups
 from steps.pairs.schema import read_pairs
-from steps.score.schema import read_origin, read_scores
+from steps.score.schema import read_origin, read_rewards, read_scores
 
 SCORE_AGAIN = "run the score step again for these groups"
 
@@ -27,12 +27,14 @@ class EvaluationSet:
     Attributes:
         pairs: columns of `steps.pairs.schema.PAIRS`; zero rows for a set without pairs.
         scores: for each (method, seed) the columns of `steps.score.schema.SCORES`, R rows.
+        references: for each reference model its rewards [R].
     """
 
     name: str
     groups: list[PromptGroup]
     pairs: pd.DataFrame
     scores: dict[tuple[str, int], pd.DataFrame]
+    references: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def compares(self) -> bool:
@@ -96,14 +98,33 @@ def _read_set(experiment: Experiment, results: Path, name: str) -> EvaluationSet
     for method, seed in experiment.runs:
         path = score_path(results, method, seed, name)
         scores[method, seed] = align_scores(read_scores(path), groups, path)
-        _check_origin(path, method, seed)
+        check_origin(path, method, seed)
         _check_same_tokens(scores[method, seed], next(iter(scores.values())), path)
-    return EvaluationSet(name, groups, pairs, scores)
+    references = {
+        model: _reference_rewards(reference_path(results, model, name), groups)
+        for model in experiment.reference_models
+    }
+    return EvaluationSet(name, groups, pairs, scores, references)
+
+
+def _reference_rewards(path: Path, groups: list[PromptGroup]) -> np.ndarray:
+    scores = align_scores(read_rewards(path), groups, path)
+    if scores["truncated"].any():
+        raise UserError(
+            f"{path}: {scores['truncated'].sum()} responses were cut to the model's context; lower "
+            "selection.max_tokens, or take the model out of reference_models"
+        )
+    return scores["reward"].to_numpy(np.float64)
 
 
 def score_path(results: Path, method: str, seed: int, eval_set: str) -> Path:
     """Where the score step leaves the scores of one run and set."""
     return results / "scores" / method / f"seed{seed}" / f"{eval_set}.parquet"
+
+
+def reference_path(results: Path, model: str, eval_set: str) -> Path:
+    """Where the score step leaves the scores of a reference model."""
+    return results / "scores" / model / f"{eval_set}.parquet"
 
 
 def input_files(experiment: Experiment, results: Path) -> list[Path]:
@@ -116,6 +137,7 @@ def input_files(experiment: Experiment, results: Path) -> list[Path]:
             for method, seed in experiment.runs
             for name in sets
         ),
+        *(reference_path(results, m, name) for m in experiment.reference_models for name in sets),
     ]
 
 
@@ -144,7 +166,7 @@ def align_scores(scores: pd.DataFrame, groups: list[PromptGroup], path: Path) ->
     return scores.iloc[[row_of[key] for key in wanted]].reset_index(drop=True)
 
 
-def _check_origin(path: Path, method: str, seed: int) -> None:
+def check_origin(path: Path, method: str, seed: int) -> None:
     """A file that was copied or renamed would give one method the numbers of another."""
     origin = read_origin(path)
     if (origin.method, origin.seed) != (method, seed):

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from steps.config import Experiment
-from steps.config.schema import Evaluation
 from steps.evaluate.baselines import BASELINES, REFERENCES
 from steps.evaluate.manifest import write_manifest
 from steps.evaluate.rows import difference_rows, method_rows
@@ -39,7 +38,7 @@ def result_tables(
     for (eval_set, metric), part in sums.groupby(["eval_set", "metric"], sort=False):
         keys = {"eval_set": eval_set, "metric": metric}
         of_runs = seeds[(seeds["eval_set"] == eval_set) & (seeds["metric"] == metric)]
-        values, gaps = _estimate(part, of_runs, experiment.methods, experiment.evaluation)
+        values, gaps = _estimate(part, of_runs, experiment)
         metrics += [keys | row for row in values]
         differences += [keys | row for row in gaps]
     return (
@@ -61,7 +60,7 @@ def comparisons(methods: list[str], trained: list[str]) -> list[tuple[str, str]]
 
 
 def _estimate(
-    part: pd.DataFrame, of_runs: pd.DataFrame, trained: list[str], settings: Evaluation
+    part: pd.DataFrame, of_runs: pd.DataFrame, experiment: Experiment
 ) -> tuple[list[dict], list[dict]]:
     """Estimate one metric on one set for all methods.
 
@@ -69,11 +68,13 @@ def _estimate(
         part: the sums of that metric on that set.
         of_runs: the values of its single runs.
     """
+    trained, settings = experiment.methods, experiment.evaluation
+    known = [*trained, *experiment.reference_models, *BASELINES]
     cells = part.groupby(["method", "group_id"])
     # The mean over a method's own runs; a problem that a method has no item of counts nothing.
     means = cells[["numerator", "denominator"]].mean().unstack("group_id", fill_value=0.0)
     items = cells["denominator"].max().unstack("group_id", fill_value=0.0)
-    order = [m for m in [*trained, *BASELINES] if m in means.index and items.loc[m].sum() > 0]
+    order = [m for m in known if m in means.index and items.loc[m].sum() > 0]
     # A problem without any item would only add resamples without one.
     kept = items.columns[(items.loc[order] > 0).any()]
     numerators = means["numerator"].loc[order, kept].to_numpy()

@@ -23,10 +23,10 @@ class Jobs:
 def list_jobs(experiment: Experiment) -> list[Jobs]:
     """Return the jobs of all rules, in the order of the method; rules without a job are left out.
 
-    The download of a generator that is another model counts as a download of a model.
+    The download of a generator or reference model that is another model counts as a download of a
+    model.
     """
-    models = {experiment.backbone, experiment.generator_model}
-    downloads = sum(model.source != "local" for model in models)
+    downloads = sum(model.source != "local" for model in set(experiment.models.values()))
     evaluation = len(experiment.evaluation_sets)
     runs = len(experiment.trained_methods) * len(experiment.seeds)
     frozen = experiment.training.mode == "upper_layers"
@@ -46,8 +46,29 @@ def list_jobs(experiment: Experiment) -> list[Jobs]:
         Jobs("train", runs, "training pairs, the training cache" + ", frozen layers" * frozen),
         Jobs("score", runs, "its model, all caches of evaluation sets"),
         Jobs("score_ensemble", len(experiment.ensembles), "the scores of its members"),
+        *_benchmark_jobs(experiment, runs),
         Jobs("evaluate", 1, "all scores"),
-        Jobs("draw_tables", 1, "the evaluation"),
+        Jobs("draw_tables", 1, "the evaluation" + ", all benchmarks" * bool(experiment.benchmarks)),
         Jobs("draw_figures", 1, "the evaluation, all scores"),
     ]
     return [job for job in jobs if job.count]
+
+
+def _benchmark_jobs(experiment: Experiment, runs: int) -> list[Jobs]:
+    benchmarks = len(experiment.benchmarks)
+    downloads = {b.rows for b in experiment.benchmarks.values() if b.source == "hub"}
+    some = bool(benchmarks)
+    return [
+        Jobs("download_benchmark", len(downloads), "nothing"),
+        Jobs("benchmark_groups", benchmarks, "the benchmark's rows, the backbone"),
+        Jobs("cache_benchmark", benchmarks, "the benchmark's groups, the backbone, the generator"),
+        Jobs("score_benchmarks", runs * some, "its model, all caches of benchmarks"),
+        Jobs(
+            "score_benchmark_ensemble",
+            len(experiment.ensembles) * some,
+            "the benchmark scores of its members",
+        ),
+        Jobs("score_reference", len(experiment.reference_models), "its model, all groups"),
+        Jobs("benchmark_items", benchmarks, "all scores of the benchmark"),
+        Jobs("benchmark_numbers", benchmarks, "the benchmark's items"),
+    ]

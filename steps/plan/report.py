@@ -93,7 +93,7 @@ def _disk(plan: Plan) -> str:
     if disk.total is not None:
         rows.append(("together", show_bytes(disk.total)))
     free = shutil.disk_usage(".").free
-    title = "DISK SPACE (computed; data sets, scores and checkpoints of other jobs come on top)"
+    title = "DISK SPACE (computed; data sets, benchmarks, scores and other checkpoints are on top)"
     return f"{_table(title, ['', 'size'], rows)}\nFree here: {show_bytes(free)}"
 
 
@@ -111,7 +111,7 @@ def _time(plan: Plan) -> str:
     title = (
         "TIME (tokens/s measured by a probe with random weights on this machine; the times are\n"
         "estimated from them and the tokens above, without downloads, grading, reading, saving,\n"
-        "evaluation and figures)"
+        "evaluation, figures, benchmarks and reference models)"
     )
     table = _table(title, ["job", "tokens/s", "jobs", "one job", "all jobs"], rows)
     load, cores = os.getloadavg()[0], plan.machine.cores

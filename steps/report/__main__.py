@@ -2,9 +2,10 @@
 
 tables needs evaluation/ in the results folder and prints groups/selection.json if it is there; it
 writes main, differences and analyses as CSV and Markdown, main also as LaTeX, and
-analysis_differences and mcnemar as CSV. figures needs evaluation/, groups/, pairs/, scores/ and
-training/; it writes as PNG and PDF best_of_n, token_rewards, training_curves, reliability, lengths,
-over_optimisation, prefixes and token_changes.
+analysis_differences and mcnemar as CSV. Of each benchmark it needs benchmarks/numbers/<name> and
+writes benchmark_<name> as CSV, Markdown and LaTeX. figures needs evaluation/, groups/, pairs/,
+scores/ and training/; it writes as PNG and PDF best_of_n, token_rewards, training_curves,
+reliability, lengths, over_optimisation, prefixes and token_changes.
 """
 
 from steps.config import load_experiment
@@ -24,9 +25,11 @@ def main() -> None:
     card = RunCard(arguments.kind, {"title": experiment.title})
     inputs = [results / "evaluation"]
     if arguments.kind == "tables":
+        from steps.report.benchmark_table import FOLDER
         from steps.report.tables import write_report_tables
 
         write_report_tables(experiment, results, arguments.output)
+        inputs += [results / FOLDER / name for name in experiment.benchmarks]
     else:
         # Matplotlib is slow to import, so only where it is needed.
         from steps.report.figures import write_figures

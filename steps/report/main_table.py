@@ -1,5 +1,6 @@
 """The main table in the shape that people read: methods down, sets and metrics across."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,16 +79,22 @@ def main_columns(evaluation: Evaluation) -> list[tuple[str, str]]:
     return columns
 
 
-def main_table(evaluation: Evaluation, trained: list[str]) -> MainTable:
-    """Arrange the metrics; trained methods first, in the order of the experiment."""
+def main_table(
+    evaluation: Evaluation, trained: list[str], references: Iterable[str] = ()
+) -> MainTable:
+    """Arrange the metrics; trained methods first, in the order of the experiment.
+
+    Args:
+        references: reference models, which go by their names in the experiment.
+    """
+    titles = {name: name for name in references}
     columns = main_columns(evaluation)
     rows = []
-    for method in [*trained, *BASELINES]:
+    for method in [*trained, *references, *BASELINES]:
         found = [evaluation.cell(method, *column) for column in columns]
         seeds = max((int(row["seeds"]) for row in found if row is not None), default=0)
-        rows.append(
-            (method_title(method), str(seeds or MISSING), [main_cell(row) for row in found])
-        )
+        title = titles.get(method) or method_title(method)
+        rows.append((title, str(seeds or MISSING), [main_cell(row) for row in found]))
     counts = []
     for eval_set, metric in columns:
         table = evaluation.metrics

@@ -5,6 +5,8 @@ from pathlib import Path
 from steps.config import Experiment
 from steps.files import atomic_path
 from steps.report.analyses import analyses_markdown
+from steps.report.benchmark_markdown import benchmark_markdown
+from steps.report.benchmark_table import FOLDER, BenchmarkResult, read_results
 from steps.report.differences import differences_markdown
 from steps.report.latex import main_latex
 from steps.report.load import read_evaluation, selection_summary
@@ -24,7 +26,7 @@ COPIED = {
 def write_report_tables(experiment: Experiment, results: Path, output: Path) -> None:
     """Write every table, atomically."""
     evaluation = read_evaluation(results / "evaluation", experiment)
-    table = main_table(evaluation, experiment.methods)
+    table = main_table(evaluation, experiment.methods, experiment.reference_models)
     data = selection_summary(results)
     texts = {
         "main.md": main_markdown(table, evaluation, experiment, data),
@@ -32,9 +34,25 @@ def write_report_tables(experiment: Experiment, results: Path, output: Path) -> 
         "differences.md": differences_markdown(evaluation, experiment),
         "analyses.md": analyses_markdown(evaluation, experiment),
     }
+    for result in read_results(experiment, results):
+        texts |= benchmark_files(result, experiment, results)
     with atomic_path(output) as temporary:
         temporary.mkdir()
         for name, source in COPIED.items():
             (temporary / name).write_bytes((results / "evaluation" / source).read_bytes())
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
+
+
+def benchmark_files(
+    result: BenchmarkResult, experiment: Experiment, results: Path
+) -> dict[str, str]:
+    """Return the texts of a benchmark's files by name."""
+    name = f"benchmark_{result.name}"
+    table = result.table(experiment, result.headline)
+    numbers = results / FOLDER / result.name / "methods.csv"
+    return {
+        f"{name}.csv": numbers.read_text(encoding="utf-8"),
+        f"{name}.md": benchmark_markdown(result, experiment),
+        f"{name}.tex": main_latex(table, f"{experiment.title}, {result.title}, percent"),
+    }

@@ -1,6 +1,6 @@
 """``python -m steps.score``: rewards of any file's responses with any reward model.
 
-The input is a file of groups or pairs as in `steps.groups.files`; the output has one row per
+An input is a file of groups or pairs as in `steps.groups.files`; its output has one row per
 response, see `steps.score.schema.rewards_schema`. Interrupted, the same command continues.
 """
 
@@ -28,10 +28,11 @@ def main() -> None:
     arguments = _parser().parse_args()
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
-    given = {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()}
-    card = RunCard("score", given)
+    if len(arguments.input) != len(arguments.output):
+        raise UserError("--input and --output must name as many files")
+    card = RunCard("score", {k: str(v) for k, v in vars(arguments).items() if k != "card"})
     skip = arguments.on_error == "skip"
-    rows = _check_rows(arguments.input, skip)
+    rows = [_check_rows(path, skip) for path in arguments.input]
     model = open_reward_model(
         arguments.model,
         revision=arguments.revision,
@@ -46,13 +47,18 @@ def main() -> None:
     )
     if settings.token_rewards:
         model.check_token_rewards()
-    plan = _plan(model, arguments.input, settings)
-    job = Job(model, arguments.input, settings, skip)
-    outputs = score_file(job, rows, plan, arguments.output)
-    if len(outputs) > 1:
-        skipped = sum(1 for _ in outputs[1].open(encoding="utf-8"))
-        print(f"{skipped:,} of {rows:,} rows were skipped; {outputs[1]} says why", file=sys.stderr)
-    inputs = [arguments.input]
+    outputs = []
+    for path, count, output in zip(arguments.input, rows, arguments.output, strict=True):
+        job = Job(model, path, settings, skip)
+        written = score_file(job, count, _plan(model, path, settings), output)
+        if len(written) > 1:
+            skipped = sum(1 for _ in written[1].open(encoding="utf-8"))
+            print(
+                f"{skipped:,} of {count:,} rows were skipped; {written[1]} says why",
+                file=sys.stderr,
+            )
+        outputs += written
+    inputs = [*arguments.input]
     inputs += [model.files.folder] if model.files.commit is None else []
     facts = asdict(model.files.origin) | {"commit": model.files.commit, "layout": model.layout}
     card.write(arguments.card, inputs, outputs, model=facts)
@@ -71,8 +77,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="run the code that comes with the model; on the hub only at a full commit hash",
     )
-    parser.add_argument("--input", type=Path, required=True, help=".jsonl, .jsonl.gz or .parquet")
-    parser.add_argument("--output", type=Path, required=True, help="scores to write (parquet)")
+    parser.add_argument(
+        "--input", type=Path, nargs="+", required=True, help="files: .jsonl, .jsonl.gz or .parquet"
+    )
+    parser.add_argument(
+        "--output", type=Path, nargs="+", required=True, help="scores to write of each (parquet)"
+    )
     parser.add_argument("--token-rewards", action="store_true", help="write them too")
     parser.add_argument(
         "--on-error",

@@ -107,16 +107,26 @@ def read_origin(path: Path) -> Origin:
 
 def read_scores(path: Path) -> pd.DataFrame:
     """Read scores and check them: one row per response, one value per token, finite rewards."""
-    scores = read_table(path, SCORES).to_pandas()
-    twice = scores.duplicated(["group_id", "response"])
-    if twice.any():
-        raise UserError(f"{path}: row {twice.idxmax()}: this response is scored twice")
+    scores = _read_rewards(path, SCORES)
     for column in ("token_rewards", "token_log_probs", "token_ends"):
         wrong = scores[column].str.len() != scores["n_tokens"]
         if wrong.any():
             raise UserError(
                 f"{path}: row {wrong.idxmax()}: {column} has another length than n_tokens"
             )
+    return scores
+
+
+def read_rewards(path: Path) -> pd.DataFrame:
+    """Read rewards, columns `REWARDS`: one row per response, finite rewards."""
+    return _read_rewards(path, REWARDS)
+
+
+def _read_rewards(path: Path, schema: pa.Schema) -> pd.DataFrame:
+    scores = read_table(path, schema).to_pandas()
+    twice = scores.duplicated(["group_id", "response"])
+    if twice.any():
+        raise UserError(f"{path}: row {twice.idxmax()}: this response is scored twice")
     bad = ~scores["reward"].abs().lt(float("inf"))
     if bad.any():
         raise UserError(f"{path}: row {bad.idxmax()}: the reward is not a finite number")

@@ -7,6 +7,7 @@ from steps.config.workflow import (
     model_files,
     raw_data,
     read_experiment,
+    reference_options,
 )
 
 NAME, FILE, EXPERIMENT = read_experiment(config)

@@ -4,11 +4,15 @@ SCORES = [
     for method, seed in EXPERIMENT.runs
     for eval_set in EVALUATION_SETS
 ]
+REFERENCE_SCORES = expand(
+    f"{RESULTS}/scores/{{model}}/{{set}}.parquet", model=REFERENCES, set=EVALUATION_SETS
+)
 
 
 rule evaluate:
     input:
         scores=SCORES,
+        references=REFERENCE_SCORES,
         groups=expand(f"{RESULTS}/groups/{{set}}.parquet", set=EVALUATION_SETS),
         pairs=expand(f"{RESULTS}/pairs/{{set}}.parquet", set=EVALUATION_SETS),
     output:

@@ -9,6 +9,11 @@ REPORTED_FIGURES = [
     *("best_of_n", "token_rewards", "training_curves", "reliability"),
     *("lengths", "over_optimisation", "prefixes", "token_changes"),
 ]
+BENCHMARK_TABLES = expand(
+    f"{RESULTS}/tables/benchmark_{{benchmark}}.{{suffix}}",
+    benchmark=BENCHMARKS,
+    suffix=["csv", "md", "tex"],
+)
 FIGURES = expand(
     f"{RESULTS}/figures/{{name}}.{{suffix}}", name=REPORTED_FIGURES, suffix=["png", "pdf"]
 )
@@ -18,6 +23,7 @@ rule draw_tables:
     input:
         evaluation=rules.evaluate.output,
         selection=f"{RESULTS}/groups/selection.json",
+        benchmarks=BENCHMARK_NUMBERS,
     output:
         *[
             report(
@@ -28,6 +34,7 @@ rule draw_tables:
             for name in REPORTED_TABLES
         ],
         *[table for table in TABLES if not table.endswith(".csv")],
+        BENCHMARK_TABLES,
     log:
         f"{RESULTS}/logs/tables.log",
     conda:
@@ -84,6 +91,7 @@ rule draw_figures:
 rule tables:
     input:
         TABLES,
+        BENCHMARK_TABLES,
 
 
 rule figures:

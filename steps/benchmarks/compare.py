@@ -1,0 +1,190 @@
+"""``python -m steps.benchmarks.compare``: a benchmark's numbers for all methods of an experiment.
+
+Reads the items of `python -m steps.benchmarks.runs` and writes runs.csv (every run by itself),
+methods.csv (the mean over a method's runs) and differences.csv (of trained methods, paired).
+
+Two intervals answer two questions. The bootstrap over prompts, with the same draws for all methods,
+says how far a number depends on the choice of prompts. Student's t-interval over runs says how far
+it depends on the seed of training; one run gives none.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from steps.benchmarks.benchmark import Benchmark
+from steps.benchmarks.items import read_items
+from steps.benchmarks.numbers import Number, average, estimate, point_values
+from steps.benchmarks.registry import benchmark_of
+from steps.benchmarks.runs import Run, item_path, list_runs
+from steps.benchmarks.scores import REFUSED, count_items, is_refusal, note_of
+from steps.config import Experiment, load_experiment
+from steps.errors import run_command
+from steps.evaluate.seeds import t_half_width, t_half_width_of_difference
+from steps.files import atomic_path
+from steps.provenance import RunCard
+
+RUN_COLUMNS = ["method", "seed", "number", "value"]
+METHOD_COLUMNS = [
+    *("method", "number", "value", "ci_low", "ci_high"),
+    *("n", "seeds", "t_half_width", "truncated", "note"),
+]
+DIFFERENCE_COLUMNS = [
+    "method",
+    "reference",
+    "number",
+    "value",
+    "ci_low",
+    "ci_high",
+    "seeds",
+    "t_half_width",
+]
+TABLES = {
+    "runs.csv": RUN_COLUMNS,
+    "methods.csv": METHOD_COLUMNS,
+    "differences.csv": DIFFERENCE_COLUMNS,
+}
+
+
+class Comparison:
+    """The numbers of all runs of a benchmark.
+
+    Args:
+        items: for each run its items, checked; runs of a method stand together.
+    """
+
+    def __init__(self, items: dict[Run, pd.DataFrame], benchmark: Benchmark):
+        self.items, self.benchmark = items, benchmark
+        present = {subset for table in items.values() for subset in table["subset"]}
+        self.numbers = benchmark.numbers(present)
+        parts = [
+            benchmark.means(table).assign(mean=lambda t, run=run: _prefix(run) + t["mean"])
+            for run, table in items.items()
+        ]
+        self.means = pd.concat(parts, ignore_index=True)
+        self.runs_of: dict[str, list[Run]] = {}
+        for run in items:
+            self.runs_of.setdefault(run[0], []).append(run)
+
+    def of_run(self, number: Number, run: Run) -> Number:
+        """Return the number of one run."""
+        weights = {_prefix(run) + mean: weight for mean, weight in number.weights.items()}
+        return Number(number.name, weights, number.subsets)
+
+    def of_method(self, number: Number, method: str) -> Number:
+        """Return the number's mean over the runs of a method."""
+        return average(number.name, [self.of_run(number, run) for run in self.runs_of[method]])
+
+    def run_values(self, number: Number, method: str) -> dict[int | None, float]:
+        """Return the number of each run of a method, by its seed."""
+        runs = self.runs_of[method]
+        values = point_values(self.means, [self.of_run(number, run) for run in runs])
+        return {seed: value for (_, seed), value in zip(runs, values, strict=True)}
+
+
+def _prefix(run: Run) -> str:
+    return "/".join(map(str, run)) + "/"
+
+
+def compare(
+    items: dict[Run, pd.DataFrame], benchmark: Benchmark, experiment: Experiment
+) -> dict[str, pd.DataFrame]:
+    """Return the tables by file name; their columns are those of `TABLES`.
+
+    Args:
+        items: as `Comparison` takes them.
+    """
+    comparison = Comparison(items, benchmark)
+    return {
+        "runs.csv": _runs(comparison),
+        "methods.csv": _methods(comparison, experiment),
+        "differences.csv": _differences(comparison, experiment),
+    }
+
+
+def _runs(comparison: Comparison) -> pd.DataFrame:
+    rows = [
+        (method, seed, number.name, value)
+        for method in comparison.runs_of
+        for number in comparison.numbers
+        for seed, value in comparison.run_values(number, method).items()
+    ]
+    table = pd.DataFrame(rows, columns=RUN_COLUMNS)
+    return table.astype({"seed": "Int64"}).dropna(subset="value")
+
+
+def _methods(comparison: Comparison, experiment: Experiment) -> pd.DataFrame:
+    keys = [(method, n) for method in comparison.runs_of for n in comparison.numbers]
+    wanted = [comparison.of_method(number, method) for method, number in keys]
+    estimates = estimate(comparison.means, wanted, experiment.evaluation)
+    level = experiment.evaluation.confidence
+    rows = []
+    for (method, number), found in zip(keys, estimates, strict=True):
+        runs = comparison.runs_of[method]
+        # Other runs of a method have read the same texts.
+        counts = count_items(comparison.items[runs[0]])
+        note = note_of(number, comparison.benchmark, counts, found.value)
+        used = counts.reindex(number.subsets, fill_value=0).sum()
+        spread = t_half_width(comparison.run_values(number, method), level)
+        if is_refusal(note):
+            found, spread = REFUSED, np.nan
+        bounds = (found.value, found.ci_low, found.ci_high)
+        more = (used["n"], len(runs), spread, used["truncated"], note)
+        rows.append((method, number.name, *bounds, *more))
+    return pd.DataFrame(rows, columns=METHOD_COLUMNS)
+
+
+def _differences(comparison: Comparison, experiment: Experiment) -> pd.DataFrame:
+    """Each trained method less each one before it."""
+    pairs = [
+        (method, reference, number)
+        for place, method in enumerate(experiment.methods)
+        for reference in experiment.methods[:place]
+        for number in comparison.numbers
+    ]
+    wanted = []
+    for method, reference, number in pairs:
+        mine, other = (comparison.of_method(number, name) for name in (method, reference))
+        minus = {mean: -weight for mean, weight in other.weights.items()}
+        wanted.append(Number(number.name, mine.weights | minus, number.subsets))
+    found = estimate(comparison.means, wanted, experiment.evaluation)
+    rows = []
+    for (method, reference, number), each in zip(pairs, found, strict=True):
+        mine, other = (comparison.run_values(number, name) for name in (method, reference))
+        spread = t_half_width_of_difference(mine, other, experiment.evaluation.confidence)
+        bounds = (each.value, each.ci_low, each.ci_high)
+        rows.append((method, reference, number.name, *bounds, min(len(mine), len(other)), spread))
+    return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS).dropna(subset="value")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m steps.benchmarks.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
+    parser.add_argument("--name", required=True, help="key under `benchmarks`")
+    parser.add_argument("--items", type=Path, required=True, help="folder of the items")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--card", type=Path, help="run card to write (provenance)")
+    arguments = parser.parse_args()
+
+    experiment = load_experiment(arguments.experiment)
+    benchmark = benchmark_of(experiment, arguments.name)
+    settings = {"benchmark": benchmark.name, "evaluation": experiment.evaluation.model_dump()}
+    card = RunCard("benchmarks compare", settings)
+    paths = {run: item_path(arguments.items, run) for run in list_runs(experiment)}
+    items = {run: read_items(path, benchmark) for run, path in paths.items()}
+    tables = compare(items, benchmark, experiment)
+    with atomic_path(arguments.output) as temporary:
+        temporary.mkdir()
+        for name, table in tables.items():
+            table.to_csv(temporary / name, index=False, float_format="%.6g", lineterminator="\n")
+    card.write(arguments.card, list(paths.values()), [arguments.output])
+
+
+if __name__ == "__main__":
+    run_command(main)

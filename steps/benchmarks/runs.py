@@ -1,0 +1,138 @@
+"""``python -m steps.benchmarks.runs``: the per-item results of every run of an experiment.
+
+A run is a trained model, an ensemble, a reference model, or a rule that needs no training: the
+generator's mean log-probability, the longest or the shortest response, or a random one. The rules
+that draw (equal lengths are put in order by a draw too, since a benchmark counts a tie as wrong)
+have one run for every seed of the experiment, as trained methods have.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from steps.benchmarks.benchmark import Benchmark
+from steps.benchmarks.items import make_items, write_items
+from steps.benchmarks.registry import benchmark_of
+from steps.config import Experiment, load_experiment
+from steps.errors import run_command
+from steps.evaluate.load import align_scores, check_origin, reference_path, score_path
+from steps.files import atomic_path
+from steps.groups.schema import PromptGroup, read_groups
+from steps.provenance import RunCard
+from steps.score.schema import read_rewards, read_scores
+
+# A run: method, and seed where the method has one.
+Run = tuple[str, int | None]
+DRAWN = ("longest", "shortest", "random")
+# Of a text that the generator cannot write (top-p below 1): below every finite mean.
+IMPOSSIBLE = -1e6
+
+
+def list_runs(experiment: Experiment) -> list[Run]:
+    """Return the runs in table order."""
+    return [
+        *experiment.runs,
+        *((name, None) for name in experiment.reference_models),
+        ("generator", None),
+        *((name, seed) for name in DRAWN for seed in experiment.seeds),
+    ]
+
+
+def item_path(folder: Path, run: Run) -> Path:
+    """Where the items of a run lie in the folder of a benchmark's items."""
+    method, seed = run
+    return folder / (f"{method}.parquet" if seed is None else f"{method}/seed{seed}.parquet")
+
+
+def score_files(experiment: Experiment, scores: Path, name: str) -> dict[Run, Path]:
+    """Return the score file of every run that has a model.
+
+    Args:
+        scores: the folder that has the folder ``scores`` of the benchmarks.
+    """
+    trained = {run: score_path(scores, *run, name) for run in experiment.runs}
+    return trained | {
+        (model, None): reference_path(scores, model, name) for model in experiment.reference_models
+    }
+
+
+def collect_rewards(
+    experiment: Experiment, files: dict[Run, Path], groups: list[PromptGroup]
+) -> dict[Run, pd.DataFrame]:
+    """Return reward, n_tokens and truncated of every response, in the groups' order, by run.
+
+    Raises:
+        UserError: a file is missing or damaged, or does not fit the groups.
+    """
+    table = {}
+    for run, path in files.items():
+        if run[1] is None:
+            table[run] = align_scores(read_rewards(path), groups, path)
+        else:
+            check_origin(path, *run)
+            # What the backbone cannot read whole was left out of the groups.
+            scores = align_scores(read_scores(path), groups, path).assign(truncated=False)
+            table[run] = scores[["reward", "n_tokens", "truncated", "token_log_probs"]]
+    any_scores = table[experiment.runs[0]]
+    means = [np.mean(row, dtype=np.float64) for row in any_scores["token_log_probs"]]
+    table["generator", None] = any_scores.assign(reward=np.maximum(means, IMPOSSIBLE))
+    lengths = any_scores["n_tokens"].to_numpy(np.float64)
+    for seed in experiment.seeds:
+        draws = np.random.default_rng(seed).random(len(lengths))
+        drawn = {"longest": lengths + draws, "shortest": draws - lengths, "random": draws}
+        for name in DRAWN:
+            table[name, seed] = any_scores.assign(reward=drawn[name])
+    return {run: table[run] for run in list_runs(experiment)}
+
+
+def run_items(
+    benchmark: Benchmark, groups: list[PromptGroup], scores: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the items of one run, columns `steps.benchmarks.items.ITEMS`."""
+    ends = np.cumsum([len(group.responses) for group in groups])[:-1]
+    rewards, n_tokens, truncated = (
+        np.split(scores[column].to_numpy(kind), ends)
+        for column, kind in (("reward", np.float64), ("n_tokens", np.int64), ("truncated", bool))
+    )
+    return make_items(
+        benchmark,
+        groups,
+        [part.tolist() for part in rewards],
+        [part.tolist() for part in n_tokens],
+        [bool(part.any()) for part in truncated],
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m steps.benchmarks.runs",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
+    parser.add_argument("--name", required=True, help="key under `benchmarks`")
+    parser.add_argument(
+        "--results", type=Path, required=True, help="results/<name>/benchmarks, to read from"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--card", type=Path, help="run card to write (provenance)")
+    arguments = parser.parse_args()
+
+    experiment = load_experiment(arguments.experiment)
+    benchmark = benchmark_of(experiment, arguments.name)
+    card = RunCard("benchmarks runs", {"benchmark": benchmark.name, "seeds": experiment.seeds})
+    group_file = arguments.results / "groups" / f"{arguments.name}.parquet"
+    groups = read_groups(group_file)
+    files = score_files(experiment, arguments.results, arguments.name)
+    rewards = collect_rewards(experiment, files, groups)
+    with atomic_path(arguments.output) as temporary:
+        for run, scores in rewards.items():
+            items = run_items(benchmark, groups, scores)
+            write_items(item_path(temporary, run), items, benchmark)
+    card.write(arguments.card, [group_file, *files.values()], [arguments.output])
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,77 @@
+"""A benchmark's tables as Markdown: the numbers, their parts, and what they show."""
+
+from steps.config import Experiment
+from steps.report.benchmark_table import (
+    BenchmarkResult,
+    NumberTable,
+    notes,
+    percent,
+    percent_interval,
+    row_title,
+)
+from steps.report.conclusions import verdict
+from steps.report.main_table import ONE_RUN
+from steps.report.markdown import bullets, grid
+
+
+def benchmark_markdown(result: BenchmarkResult, experiment: Experiment) -> str:
+    """Return the text of one benchmark."""
+    table = result.table(experiment, result.headline)
+    citations = [f"Published: {row.citation}." for row in result.published(experiment)]
+    parts = [
+        f"# {experiment.title}: {result.title} ('{result.name}')\n",
+        _grid(table),
+        bullets(_reading(table, experiment) + notes(result) + citations),
+    ]
+    if result.parts:
+        parts += ["## Parts\n", _turned(result.table(experiment, result.parts))]
+    differences = _differences(result, experiment)
+    if differences:
+        parts += ["## Between the trained methods\n", bullets(differences)]
+    return "\n".join(parts)
+
+
+def _grid(table: NumberTable) -> str:
+    header = ["method", "seeds", *(number for _, number in table.columns)]
+    rows = [[title, runs, *map(str, cells)] for title, runs, cells in table.rows]
+    return grid(header, [*rows, ["n", "", *table.counts]])
+
+
+def _turned(table: NumberTable) -> str:
+    """The same with the numbers down, of which there are many."""
+    header = ["part", "n", *(title for title, _, _ in table.rows)]
+    rows = [
+        [number, n, *(str(cells[place]) for _, _, cells in table.rows)]
+        for place, ((_, number), n) in enumerate(zip(table.columns, table.counts, strict=True))
+    ]
+    return grid(header, rows)
+
+
+def _reading(table: NumberTable, experiment: Experiment) -> list[str]:
+    settings = experiment.evaluation
+    lines = [
+        f"Percent; the mean over runs and its {100 * settings.confidence:g}% interval from "
+        f"{settings.bootstrap_samples:,} bootstrap resamples of the prompts; ± is half the width "
+        "of Student's t-interval over runs. n counts items.",
+        "The benchmark counts a tie as wrong; Longest and Shortest order equal lengths by a draw.",
+    ]
+    if table.has_one_run:
+        lines.append(
+            f"{ONE_RUN} one run only (one seed, or one ensemble of all seeds): another training "
+            "may give another number."
+        )
+    return lines
+
+
+def _differences(result: BenchmarkResult, experiment: Experiment) -> list[str]:
+    """A sentence for each two trained methods and number, paired over the same prompts."""
+    sentences = []
+    for row in result.differences.itertuples():
+        if row.number not in result.headline:
+            continue
+        one_run = ", one run only" if row.seeds == 1 else ""
+        names = [row_title(name, experiment) for name in (row.method, row.reference)]
+        value = f"{percent(row.value, '+')} {percent_interval(row.ci_low, row.ci_high, '+')}"
+        reading = verdict(row.ci_low, row.ci_high)
+        sentences.append(f"{' - '.join(names)}, {row.number}: {value}{one_run}: {reading}.")
+    return sentences

@@ -1,0 +1,134 @@
+"""A benchmark's table: methods down, the benchmark's sections and score across, in percent."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from steps.benchmarks.benchmark import Benchmark
+from steps.benchmarks.compare import TABLES
+from steps.benchmarks.registry import benchmark_of
+from steps.benchmarks.scores import is_refusal
+from steps.config import Experiment
+from steps.config.schema import HubBackbone
+from steps.report.csv_file import read_csv
+from steps.report.main_table import MISSING, ONE_RUN, Cell, MainTable
+from steps.report.names import method_title
+from steps.report.published import PublishedRow, published_rows
+
+FOLDER = "benchmarks/numbers"
+
+
+class NumberTable(MainTable):
+    """A `MainTable` whose columns are (title of the table, name of the number)."""
+
+    def headers(self) -> list[tuple[str, str]]:
+        """The columns, which are words already."""
+        return self.columns
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """The tables of `steps.benchmarks.compare` for one benchmark of an experiment."""
+
+    name: str
+    benchmark: Benchmark
+    methods: pd.DataFrame
+    differences: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        return self.benchmark.title
+
+    @property
+    def headline(self) -> list[str]:
+        """The numbers that are shown first."""
+        return list(self.benchmark.headline)
+
+    @property
+    def parts(self) -> list[str]:
+        """The other numbers that any method has."""
+        known = self.methods.loc[self.methods["value"].notna(), "number"]
+        return [n for n in dict.fromkeys(known) if n not in self.benchmark.headline]
+
+    def published(self, experiment: Experiment) -> list[PublishedRow]:
+        """Return what others have published of the experiment's backbone."""
+        backbone = experiment.backbone
+        name = Path(backbone.id).name if isinstance(backbone, HubBackbone) else backbone.source
+        return published_rows(self.benchmark.name, name)
+
+    def table(self, experiment: Experiment, numbers: list[str]) -> NumberTable:
+        """Arrange ``numbers``; methods in the order of the runs, then what is published."""
+        found = self.methods.set_index(["method", "number"])
+        rows = []
+        for method in dict.fromkeys(self.methods["method"]):
+            of_method = [found.loc[(method, number)] for number in numbers]
+            drawn = method not in experiment.methods
+            cells = [_cell(row, drawn) for row in of_method]
+            rows.append((row_title(method, experiment), str(of_method[0]["seeds"]), cells))
+        for row in self.published(experiment):
+            cells = [Cell(row.cell(number)) for number in numbers]
+            rows.append((f"{row.method} (published)", MISSING, cells))
+        most = self.methods.groupby("number")["n"].max()
+        counts = [str(most[number]) for number in numbers]
+        return NumberTable([(self.title, number) for number in numbers], rows, counts)
+
+
+def _cell(row: pd.Series, untrained: bool) -> Cell:
+    if np.isnan(row["value"]):
+        return Cell(MISSING)
+    half_width = row["t_half_width"]
+    return Cell(
+        percent(row["value"]),
+        percent_interval(row["ci_low"], row["ci_high"]),
+        "" if np.isnan(half_width) else f"±{percent(half_width)}",
+        ONE_RUN if row["seeds"] == 1 and not untrained else "",
+    )
+
+
+def percent(value: float, sign: str = "") -> str:
+    """Return a share in percent, as papers print the benchmarks."""
+    return f"{100 * value:{sign}.1f}"
+
+
+def percent_interval(low: float, high: float, sign: str = "") -> str:
+    """Return ``[low, high]`` in percent, or say that there is no interval."""
+    if np.isnan(low) or np.isnan(high):
+        return "[no interval]"
+    return f"[{percent(low, sign)}, {percent(high, sign)}]"
+
+
+def row_title(method: str, experiment: Experiment) -> str:
+    """The title of a trained method or a baseline; reference models go by their own name."""
+    return method if method in experiment.reference_models else method_title(method)
+
+
+def notes(result: BenchmarkResult) -> list[str]:
+    """Return what must be known of the numbers: a sentence for each that is refused or marked."""
+    noted = result.methods[result.methods["note"].fillna("") != ""]
+    sentences = []
+    for (number, note), rows in noted.groupby(["number", "note"], sort=False):
+        if number in result.parts and is_refusal(note):
+            continue
+        everyone = len(rows) == result.methods["method"].nunique()
+        of = "" if everyone else f" of {', '.join(rows['method'])}"
+        sentences.append(f"{number}{of}: {note}.")
+    return sentences
+
+
+def read_results(experiment: Experiment, results: Path) -> list[BenchmarkResult]:
+    """Read the numbers of every benchmark of an experiment.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    found = []
+    for name in experiment.benchmarks:
+        folder = results / FOLDER / name
+        methods, differences = (
+            read_csv(folder / file, TABLES[file]) for file in ("methods.csv", "differences.csv")
+        )
+        benchmark = benchmark_of(experiment, name)
+        found.append(BenchmarkResult(name, benchmark, methods, differences))
+    return found

@@ -1,0 +1,104 @@
+"""A benchmark's tables for people: what is shown, refused and said beside it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steps.benchmarks.compare import compare
+from steps.benchmarks.registry import BENCHMARKS
+from steps.benchmarks.rewardbench_subsets import ROWS
+from steps.config import Experiment, load_experiment
+from steps.report.benchmark_table import BenchmarkResult, read_results
+from steps.report.tables import benchmark_files
+from tests.benchmark_items import make_table, random_rows
+from tests.conftest import ROOT
+
+REWARDBENCH = BENCHMARKS["rewardbench"]
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    tiny = load_experiment(ROOT / "config/tiny.yaml")
+    reference = {"other-rm": {"source": "local", "path": "models/other"}}
+    changes = {"reference_models": reference, "methods": ["orm", "orm_ensemble"]}
+    return Experiment.model_validate(tiny.model_dump() | changes)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, experiment: Experiment) -> Path:
+    """Numbers of random items of one section and of one subset more."""
+    folder = tmp_path_factory.mktemp("results")
+    runs = [("orm", 0), ("orm", 1), ("orm_ensemble", 0), ("other-rm", None), ("generator", None)]
+    wanted = {*ROWS["Chat Hard"], "hep-go"}
+    items = {}
+    for place, run in enumerate(runs):
+        rows = random_rows(REWARDBENCH, np.random.default_rng(place), most_rows=3)
+        items[run] = make_table(REWARDBENCH, [row for row in rows if row[1] in wanted])
+    items["other-rm", None].loc[:1, "truncated"] = True
+    numbers = folder / "benchmarks/numbers/example"
+    numbers.mkdir(parents=True)
+    for name, table in compare(items, REWARDBENCH, experiment).items():
+        table.to_csv(numbers / name, index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result(results: Path, experiment: Experiment) -> BenchmarkResult:
+    (only,) = read_results(experiment, results)
+    return only
+
+
+def test_sections_come_first_and_what_is_missing_stays_empty(result, experiment) -> None:
+    table = result.table(experiment, result.headline)
+    assert [number for _, number in table.columns] == [*ROWS, "Score"]
+    assert table.counts[1] == "18"
+    rows = {title: (seeds, cells) for title, seeds, cells in table.rows}
+    assert list(rows)[2:] == ["other-rm", "Generator log-probability"]
+    seeds, cells = rows["ORM"]
+    found = result.methods.set_index(["method", "number"]).loc[("orm", "Chat Hard")]
+    shown = (found["value"], found["ci_low"], found["ci_high"], found["t_half_width"])
+    assert seeds == "2"
+    assert str(cells[1]) == "{:.1f} [{:.1f}, {:.1f}] ±{:.1f}".format(*(100 * x for x in shown))
+    assert [str(cells[k]) for k in (0, 2, 3, 4)] == ["–"] * 4
+    # A trained number that rests on one run is marked; what is not trained here is not.
+    marks = {title: cells[1].mark for title, _, cells in table.rows}
+    assert [bool(mark) for mark in marks.values()] == [False, True, False, False]
+
+
+def test_the_text_says_what_is_refused_marked_and_cut(result, experiment, results) -> None:
+    files = benchmark_files(result, experiment, results)
+    assert list(files) == [f"benchmark_example.{suffix}" for suffix in ("csv", "md", "tex")]
+    text = files["benchmark_example.md"]
+    assert "- Chat: refused: no item of 'alpacaeval-easy', " in text
+    assert "- Reasoning: refused: no item of 'math-prm', 'hep-cpp', " in text
+    assert "Chat Hard of other-rm: marked: 'mt-bench-hard' has 3 items instead of 37; " in text
+    assert "; 2 truncated." in text
+    assert "| hep-go " in text
+    assert "ORM ensemble - ORM, Chat Hard: " in text and "one run only" in text
+    assert "Score: +" not in text and "Score: -" not in text
+
+
+def test_latex_has_as_many_cells_in_every_row(result, experiment, results) -> None:
+    lines = benchmark_files(result, experiment, results)["benchmark_example.tex"].splitlines()
+    rows = [line for line in lines if line.endswith(r" \\") and "multicolumn" not in line]
+    assert {line.count("&") for line in rows} == {6}
+
+
+def test_published_scores_of_the_backbone_stand_below_with_their_source(
+    result, experiment, results
+) -> None:
+    gemma = {"source": "hub", "id": "google/gemma-2b-it"}
+    changed = Experiment.model_validate(experiment.model_dump() | {"backbone": gemma})
+    files = benchmark_files(result, changed, results)
+    text = files["benchmark_example.md"]
+    (row,) = (line for line in text.splitlines() if line.startswith("| GRM-Gemma-2B-sftreg "))
+    assert [cell.strip() for cell in row.split("|")[3:8]] == [
+        "95.5",
+        "48.7",
+        "80.0",
+        "76.8",
+        "75.3",
+    ]
+    assert "- Published: GRM-Gemma-2B-sftreg: " in text
+    assert "published" not in benchmark_files(result, experiment, results)["benchmark_example.md"]

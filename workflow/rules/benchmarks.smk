@@ -1,0 +1,190 @@
+# Benchmarks of reward models. Their groups, caches and scores lie below results/<name>/benchmarks as
+# those of the evaluation sets lie below results/<name>, and the same rules make them.
+BENCHMARKS = EXPERIMENT.benchmarks
+REFERENCES = EXPERIMENT.reference_models
+BENCHMARK_RESULTS = f"{RESULTS}/benchmarks"
+BENCHMARK_NUMBERS = expand(f"{BENCHMARK_RESULTS}/numbers/{{benchmark}}", benchmark=BENCHMARKS)
+BENCHMARK_DOWNLOADS = {b.rows.name: b for b in BENCHMARKS.values() if b.source == "hub"}
+BENCHMARK_SCORES = f"{BENCHMARK_RESULTS}/scores/{{{{method}}}}/seed{{{{seed}}}}/{{set}}.parquet"
+
+
+if BENCHMARK_DOWNLOADS:
+
+    rule download_benchmark:
+        output:
+            directory("resources/benchmarks/{rows}"),
+        log:
+            "resources/benchmarks/{rows}.log",
+        wildcard_constraints:
+            rows="|".join(map(re.escape, BENCHMARK_DOWNLOADS)),
+        conda:
+            "../../environment.yml"
+        params:
+            benchmark=lambda wildcards: BENCHMARK_DOWNLOADS[wildcards.rows].benchmark,
+            revision=lambda wildcards: (
+                f"--revision {revision}"
+                if (revision := BENCHMARK_DOWNLOADS[wildcards.rows].revision)
+                else ""
+            ),
+            card="resources/benchmarks/{rows}.card.json",
+        shell:
+            "python -m steps.download benchmark --benchmark {params.benchmark} {params.revision}"
+            " --output {output} --card {params.card} 2>&1 | tee {log}"
+
+
+if BENCHMARKS:
+
+    rule benchmark_groups:
+        input:
+            rows=lambda wildcards: str(BENCHMARKS[wildcards.set].rows),
+            backbone=BACKBONE_FILES,
+        output:
+            f"{BENCHMARK_RESULTS}/groups/{{set}}.parquet",
+        log:
+            f"{RESULTS}/logs/benchmark-groups-{{set}}.log",
+        wildcard_constraints:
+            set="|".join(BENCHMARKS),
+        conda:
+            "../../environment.yml"
+        params:
+            depends=depends(EXPERIMENT, [], [".", "benchmarks", "groups"]),
+            experiment=FILE,
+            benchmark=lambda wildcards: BENCHMARKS[wildcards.set].benchmark,
+            kind=lambda wildcards: "raw" if BENCHMARKS[wildcards.set].source == "hub" else "rows",
+            card=f"{RESULTS}/cards/benchmark-groups-{{set}}.json",
+        shell:
+            "python -m steps.benchmarks groups --benchmark {params.benchmark}"
+            " --{params.kind} {input.rows:q} --experiment {params.experiment}"
+            " --backbone {input.backbone[0]:q} --output {output} --card {params.card}"
+            " 2>&1 | tee {log}"
+
+    use rule cache as cache_benchmark with:
+        input:
+            groups=f"{BENCHMARK_RESULTS}/groups/{{set}}.parquet",
+            backbone=BACKBONE_FILES,
+            generator=GENERATOR_FILES,
+        output:
+            directory(f"{BENCHMARK_RESULTS}/cache/{{set}}"),
+        log:
+            f"{RESULTS}/logs/benchmark-cache-{{set}}.log",
+        wildcard_constraints:
+            set="|".join(BENCHMARKS),
+        params:
+            work=f"{RESULTS}/unfinished/benchmark-cache-{{set}}",
+            card=f"{RESULTS}/cards/benchmark-cache-{{set}}.json",
+
+    use rule score as score_benchmarks with:
+        input:
+            model=f"{RESULTS}/models/{{method}}/seed{{seed}}",
+            groups=expand(f"{BENCHMARK_RESULTS}/groups/{{set}}.parquet", set=BENCHMARKS),
+            cache=expand(f"{BENCHMARK_RESULTS}/cache/{{set}}", set=BENCHMARKS),
+        output:
+            expand(BENCHMARK_SCORES, set=BENCHMARKS),
+        log:
+            f"{RESULTS}/logs/benchmark-score-{{method}}-seed{{seed}}.log",
+        params:
+            sets=list(BENCHMARKS),
+            card=f"{RESULTS}/cards/benchmark-score-{{method}}-seed{{seed}}.json",
+
+    rule benchmark_items:
+        input:
+            groups=f"{BENCHMARK_RESULTS}/groups/{{benchmark}}.parquet",
+            scores=expand(
+                "{folder}/{{benchmark}}.parquet",
+                folder=[
+                    *(f"{BENCHMARK_RESULTS}/scores/{m}/seed{s}" for m, s in EXPERIMENT.runs),
+                    *(f"{BENCHMARK_RESULTS}/scores/{model}" for model in REFERENCES),
+                ],
+            ),
+        output:
+            directory(f"{BENCHMARK_RESULTS}/items/{{benchmark}}"),
+        log:
+            f"{RESULTS}/logs/benchmark-items-{{benchmark}}.log",
+        wildcard_constraints:
+            benchmark="|".join(BENCHMARKS),
+        conda:
+            "../../environment.yml"
+        params:
+            depends=depends(EXPERIMENT, ["methods", "seeds"], [".", "benchmarks"]),
+            experiment=FILE,
+            results=BENCHMARK_RESULTS,
+            card=f"{RESULTS}/cards/benchmark-items-{{benchmark}}.json",
+        shell:
+            "python -m steps.benchmarks.runs --experiment {params.experiment}"
+            " --name {wildcards.benchmark} --results {params.results} --output {output}"
+            " --card {params.card} 2>&1 | tee {log}"
+
+    rule benchmark_numbers:
+        input:
+            rules.benchmark_items.output,
+        output:
+            directory(f"{BENCHMARK_RESULTS}/numbers/{{benchmark}}"),
+        log:
+            f"{RESULTS}/logs/benchmark-numbers-{{benchmark}}.log",
+        wildcard_constraints:
+            benchmark="|".join(BENCHMARKS),
+        conda:
+            "../../environment.yml"
+        params:
+            depends=depends(EXPERIMENT, ["evaluation"], [".", "benchmarks", "evaluate"]),
+            experiment=FILE,
+            card=f"{RESULTS}/cards/benchmark-numbers-{{benchmark}}.json",
+        shell:
+            "python -m steps.benchmarks.compare --experiment {params.experiment}"
+            " --name {wildcards.benchmark} --items {input} --output {output}"
+            " --card {params.card} 2>&1 | tee {log}"
+
+
+if BENCHMARKS and EXPERIMENT.ensembles:
+
+    use rule score_ensemble as score_benchmark_ensemble with:
+        input:
+            lambda wildcards: expand(
+                f"{BENCHMARK_RESULTS}/scores/{{base}}/seed{{seed}}/{{set}}.parquet",
+                base=EXPERIMENT.ensembles[wildcards.method],
+                seed=EXPERIMENT.seeds,
+                set=BENCHMARKS,
+            ),
+        output:
+            expand(
+                f"{BENCHMARK_RESULTS}/scores/{{{{method}}}}/seed{EXPERIMENT.seeds[0]}/{{set}}.parquet",
+                set=BENCHMARKS,
+            ),
+        log:
+            f"{RESULTS}/logs/benchmark-score-{{method}}.log",
+        params:
+            sets=list(BENCHMARKS),
+            card=f"{RESULTS}/cards/benchmark-score-{{method}}.json",
+
+
+# A reward model of others: all its sets in one process, which continues where it was interrupted.
+if REFERENCES:
+
+    rule score_reference:
+        input:
+            model=lambda wildcards: model_files(REFERENCES[wildcards.reference]),
+            groups=[
+                *expand(f"{RESULTS}/groups/{{set}}.parquet", set=EVALUATION_SETS),
+                *expand(f"{BENCHMARK_RESULTS}/groups/{{set}}.parquet", set=BENCHMARKS),
+            ],
+        output:
+            expand(f"{RESULTS}/scores/{{{{reference}}}}/{{set}}.parquet", set=EVALUATION_SETS),
+            expand(
+                f"{BENCHMARK_RESULTS}/scores/{{{{reference}}}}/{{set}}.parquet",
+                set=BENCHMARKS,
+            ),
+        log:
+            f"{RESULTS}/logs/score-{{reference}}.log",
+        wildcard_constraints:
+            reference="|".join(REFERENCES),
+        conda:
+            "../../environment.yml"
+        threads: EXPERIMENT.threads
+        params:
+            depends=depends(EXPERIMENT, ["threads"], [".", "score"]),
+            settings=lambda wildcards: reference_options(EXPERIMENT, wildcards.reference),
+            card=f"{RESULTS}/cards/score-{{reference}}.json",
+        shell:
+            "python -m steps.score --model {input.model[0]:q} --input {input.groups}"
+            " --output {output} --truncate --threads {threads} {params.settings}"
+            " --card {params.card} 2>&1 | tee {log}"
