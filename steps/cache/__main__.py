@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from steps.backbone import frozen_layers, load_generator, load_tokenizer
-from steps.cache.build import Models, build_cache
-from steps.cache.encode import EncodedGroup, encode_groups
+from steps.cache.build import build_cache
+from steps.cache.compute import Models
+from steps.cache.encode import EncodedGroups, encode_groups
 from steps.cache.key import CacheKey, cache_key
 from steps.cache.shared import reuse, shared_folder
 from steps.cache.store import Cache
@@ -82,7 +83,7 @@ def _load_models(
 def _build(
     arguments: argparse.Namespace,
     models: Models,
-    groups: list[EncodedGroup],
+    groups: EncodedGroups,
     key: CacheKey,
     settings: CacheSettings,
 ) -> tuple[Cache, dict[str, float]]:

@@ -133,7 +133,9 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
         UserError: naming the file and the column that is missing or of another type.
     """
     try:
-        table = pq.read_table(path, partitioning=None)
+        with pq.ParquetFile(path) as file:
+            found = file.schema_arrow
+            table = file.read([name for name in schema.names if name in found.names])
     except FileNotFoundError:
         raise UserError(f"{path} is not there; run the step that writes it") from None
     except (pa.ArrowInvalid, OSError) as error:
@@ -141,12 +143,12 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
             f"{path} is not a whole parquet file ({error}); delete it and run its step again"
         ) from None
     for column in schema:
-        if column.name not in table.column_names:
+        if column.name not in found.names:
             raise UserError(
                 f"{path}: the column '{column.name}' is missing (it has: "
-                f"{', '.join(table.column_names)}); write it again with the step that makes it"
+                f"{', '.join(found.names)}); write it again with the step that makes it"
             )
-        _check_fields(path, column.name, table.schema.field(column.name).type, column.type)
+        _check_fields(path, column.name, found.field(column.name).type, column.type)
     try:
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:

@@ -11,7 +11,7 @@ import transformers
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedConfig
 
-from steps.cache.build import Models, compute_batch
+from steps.cache.compute import Models, compute_batch
 from steps.cache.key import CacheKey
 from steps.config import Experiment
 from steps.device import best_device, working_dtype
@@ -98,13 +98,13 @@ def _training_rates(run: Run, longest: int) -> np.ndarray:
         cached = [group.cached for group in groups]
         with autocast(best_device().type, working_dtype(settings.precision)):
             states = compute_states(
-                module.classifier, module.cache, cached, settings.layout, module.first_layer
+                module.unwrapped, module.cache, cached, settings.layout, module.first_layer
             )
-            module.classifier.score(states.hidden)
+            module.unwrapped.score(states.hidden)
         return _computed_tokens(groups, settings.layout)
 
     def measure(layers: int) -> np.ndarray:
-        _keep_layers(module.classifier, layers)
+        _keep_layers(module.unwrapped, layers)
         most = settings.tokens_per_batch
         return np.array([seconds_per_token(train, most), seconds_per_token(score, most)])
 
