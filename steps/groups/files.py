@@ -5,8 +5,9 @@ Each row is one of
   answer}; the responses' further keys are those of `steps.groups.schema`;
 - a pair {prompt, chosen, rejected, id, category or subset, margin, chosen_model, rejected_model}.
 All keys are in `steps.groups.keys`.
-Other keys are ignored, with a note. Rows are counted from 1. Where the responses of a group differ
-in what is known of them, `steps.groups.order` says which pairs have an order.
+Other keys are ignored, with a note. Rows are counted from 1. `steps.groups.repeats` says what
+becomes of repeated and contradicting rows and of several pairs of one prompt. Where the responses
+of a group differ in what is known of them, `steps.groups.order` says which pairs have an order.
 """
 
 import gzip
@@ -21,26 +22,39 @@ import pyarrow.parquet as pq
 
 from steps.errors import UserError
 from steps.groups.keys import GROUP_KEYS, PAIR_KEYS, RESPONSE_KEYS, IgnoredKeys, misspelt
+from steps.groups.repeats import clean_rows
 from steps.groups.schema import PromptGroup, Response
 
 EXTENSIONS = (".jsonl", ".jsonl.gz", ".parquet")
 
 
 def read_file(path: Path, notes: list[str] | None = None) -> list[PromptGroup]:
-    """Read a file of groups or pairs; a pair becomes a group of two scored responses.
+    """Read a file of groups or pairs; the pairs of a prompt become a group of scored responses.
 
     Args:
-        notes: where to append a sentence for each key that was ignored.
+        notes: where to append a sentence on what was ignored, left out or joined.
     Raises:
         UserError: naming the file and the row, and what is wrong with it.
     """
+    rows = read_rows(path, notes)
+    groups, left_out = clean_rows(rows, path)
+    if not groups:
+        raise UserError(f"{left_out[-1]}; nothing is left, so correct the labels")
+    if notes is not None:
+        notes += left_out
+    return groups
+
+
+def read_rows(path: Path, notes: list[str] | None = None) -> dict[int, PromptGroup]:
+    """Read the rows of a file as they are, each a group, by their numbers; see `read_file`."""
     path = Path(path)
     if not path.name.endswith(EXTENSIONS):
         raise UserError(f"{path}: unknown file type; give one of {', '.join(EXTENSIONS)}")
     if not path.is_file():
         raise UserError(f"{path} is not there; correct the path in the experiment file")
     rows = _parquet_rows(path) if path.name.endswith(".parquet") else _json_rows(path)
-    groups, first_row, ignored = [], {}, IgnoredKeys()
+    groups: dict[int, PromptGroup] = {}
+    first_row, ignored = {}, IgnoredKeys()
     for number, row in rows:
         group = _Row(row, f"{path}: row {number}").group(f"{path.name}/{number}", path.name)
         if group.group_id in first_row:
@@ -49,7 +63,7 @@ def read_file(path: Path, notes: list[str] | None = None) -> list[PromptGroup]:
                 f"{first_row[group.group_id]} too; give each row its own"
             )
         first_row[group.group_id] = number
-        groups.append(group)
+        groups[number] = group
         ignored.add(row)
     if not groups:
         raise UserError(f"{path} has no row; give a file with groups or pairs")
@@ -143,6 +157,7 @@ class _Row:
             annotated=bool(self._typed("annotated", bool)) or start is not None,
             error_start=start,
             error_end=end,
+            pair=self._typed("pair", int),
         )
 
     def _pair(self) -> tuple[Response, Response]:
@@ -157,8 +172,8 @@ class _Row:
             )
         models = [self._text(f"{which}_model", required=False) for which in ("chosen", "rejected")]
         return (
-            Response(chosen, score=1.0 if margin is None else margin, model=models[0]),
-            Response(rejected, score=0.0, model=models[1]),
+            Response(chosen, score=1.0 if margin is None else margin, model=models[0], pair=0),
+            Response(rejected, score=0.0, model=models[1], pair=0),
         )
 
     def _identifier(self) -> str | None:
@@ -199,7 +214,16 @@ class _Row:
         if value is not None and (wrong_bool or not isinstance(value, kind)):
             names = {str: "text", bool: "true, false or null", int: "a whole number"}
             expected = names.get(kind, "a number") if isinstance(kind, type) else "a number"
-            raise UserError(
-                f"{self.place}: '{key}' must be {expected}, it is a {type(value).__name__}"
-            )
+            raise UserError(f"{self.place}: '{key}' must be {expected}, it is {_kind_of(value)}")
         return value
+
+
+def _kind_of(value: Any) -> str:
+    """Name what stands in the place of a text or a number."""
+    messages = value if isinstance(value, list) else [value]
+    if messages and all(isinstance(m, dict) and {"role", "content"} <= m.keys() for m in messages):
+        return (
+            "a list of messages; give the 'content' of the one message as a plain text (the "
+            "backbone's chat template adds the roles)"
+        )
+    return f"a {type(value).__name__}"

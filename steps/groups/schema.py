@@ -25,6 +25,8 @@ RESPONSE = pa.struct(
         # Character range [start, end) of that step; null where none was found or looked for.
         ("error_start", pa.int32()),
         ("error_end", pa.int32()),
+        # Which of the pairs that were given for this prompt it belongs to; null: to none of them.
+        ("pair", pa.int32()),
     ]
 )
 GROUPS = pa.schema(
@@ -53,6 +55,7 @@ class Response:
     annotated: bool = False
     error_start: int | None = None
     error_end: int | None = None
+    pair: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
