@@ -57,7 +57,13 @@ def load_method(name: str) -> Method:
     if name not in method_names():
         raise UserError(f"unknown method '{name}'; {nearest(name, method_names())}")
     file = f"steps/objectives/methods/{name}.py"
-    method = getattr(import_module(f"steps.objectives.methods.{name}"), "METHOD", None)
+    try:
+        module = import_module(f"steps.objectives.methods.{name}")
+    except Exception as error:  # whatever the user's code raises
+        raise UserError(
+            f"{file} cannot be imported ({type(error).__name__}: {error}); correct it"
+        ) from error
+    method = getattr(module, "METHOD", None)
     if not isinstance(method, Method):
         raise UserError(f"{file} defines no METHOD; declare one there")
     check_method(method, file, ensemble_base(name))
