@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.config import load_experiment
+from steps.config import Experiment, load_experiment
 from steps.errors import UserError
 from steps.objectives import check, declaration, registry
 from tests.conftest import ROOT
@@ -42,6 +42,10 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             f"{DECLARED}from steps.objectives.consistency import Consistenzy\n",
             r"line 3: steps\.objectives\.consistency has no 'Consistenzy'; did you mean 'Consis",
         ),
+        (
+            DECLARED.replace("'d'", "'d', reads=('consistenzy',)"),
+            r"mine\.py: reads: there is no section 'consistenzy'; did you mean 'consistency'",
+        ),
     ],
 )
 def test_a_mistake_is_named_when_the_experiment_is_read(write, text: str, message: str) -> None:
@@ -64,4 +68,4 @@ def test_whatever_else_fails_is_named_when_the_method_is_loaded(
 
 @pytest.mark.parametrize("name", registry.method_names())
 def test_every_method_passes(name: str) -> None:
-    check.check_declaration(name)
+    check.check_declaration(name, list(Experiment.model_fields))

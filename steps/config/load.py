@@ -82,7 +82,7 @@ def _check_methods(path: Path, experiment: Experiment) -> None:
     for method in experiment.methods:
         if method not in known:
             raise UserError(f"{path}: unknown method '{method}'; {nearest(method, known)}")
-        check_declaration(method)
+        check_declaration(method, list(Experiment.model_fields))
     for method, base in experiment.ensembles.items():
         if len(experiment.seeds) < 2:
             raise UserError(

@@ -9,12 +9,14 @@ from steps.objectives import registry
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def check_declaration(name: str) -> None:
+def check_declaration(name: str, sections: list[str]) -> None:
     """Check a method's file before any job starts.
 
+    Args:
+        sections: of an experiment, which the method may read.
     Raises:
-        UserError: it cannot be parsed, imports from our code what is not there, or defines no
-            METHOD.
+        UserError: it cannot be parsed, imports from our code what is not there, defines no METHOD
+            or reads a section that is not there.
     """
     file = f"steps/objectives/methods/{name}.py"
     try:
@@ -28,6 +30,11 @@ def check_declaration(name: str) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("steps."):
             _check_import(node, f"{file}, line {node.lineno}")
+    for section in registry.sections_read(name):
+        if section not in sections:
+            raise UserError(
+                f"{file}: reads: there is no section '{section}'; {nearest(section, sections)}"
+            )
 
 
 def _check_import(node: ast.ImportFrom, place: str) -> None:

@@ -43,8 +43,7 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     objective = Objective(method.terms(experiment))
     check_needs(objective.needs, experiment)
     settings = experiment.training
-    sections = ("training", "consistency", "bradley_terry", "grm")
-    used = {name: getattr(experiment, name).model_dump() for name in sections}
+    used = {name: getattr(experiment, name).model_dump() for name in ("training", *method.reads)}
     card = RunCard("train", used, arguments.seed)
     cache = Cache(arguments.cache)
     groups = _training_groups(arguments, experiment, cache, objective)

@@ -8,6 +8,7 @@ from steps.config.workflow import (
     raw_data,
     read_experiment,
 )
+from steps.objectives.registry import sections_read
 
 NAME, FILE, EXPERIMENT = read_experiment(config)
 RESULTS = f"results/{NAME}"
