@@ -13,6 +13,7 @@ import torch
 
 from steps.backbone import load_generator, load_tokenizer
 from steps.cache import build as build_module
+from steps.cache import encode as encode_module
 from steps.cache.build import build_cache, plan_batches
 from steps.cache.compute import Models, compute_batch
 from steps.cache.encode import encode_groups
@@ -57,6 +58,22 @@ def stop_after(batches: int) -> Callable:
         return compute_batch(*arguments)
 
     return interrupted
+
+
+def test_groups_are_encoded_as_each_response_alone(
+    backbone: Path, experiment, groups, monkeypatch
+) -> None:
+    """In calls of two groups and one, into arrays that hold nothing else."""
+    monkeypatch.setattr(encode_module, "GROUPS_AT_ONCE", 2)
+    chat = ChatFormat(load_tokenizer(backbone, experiment))
+    encoded = encode_groups(groups, chat)
+    assert sum(len(group.ids) for group in encoded) == len(encoded.ids) == encoded.starts[-1]
+    for group, found in zip(groups, encoded, strict=True):
+        assert found.ids[slice(*found.span.prompt)].tolist() == chat.encode_prompt(group.prompt)
+        for response, place in zip(group.responses, found.span.responses, strict=True):
+            alone = chat.encode_response(group.prompt, response.text)
+            assert found.ids[slice(*place)].tolist() == alone.ids
+            assert found.ends[slice(*place)].tolist() == alone.ends
 
 
 def test_log_probs_equal_a_plain_forward_pass(cache: Cache, parts) -> None:

@@ -16,7 +16,7 @@ from steps.cache.verify import verify_cache
 from steps.chat import ChatFormat, check_same_tokens
 from steps.config import Experiment, load_experiment
 from steps.config.schema import Cache as CacheSettings
-from steps.device import best_device, working_dtype
+from steps.device import best_device, use_threads, working_dtype
 from steps.errors import UserError, run_command
 from steps.files import link_folder, remove
 from steps.groups.schema import read_groups
@@ -43,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     experiment = load_experiment(arguments.experiment)
-    torch.set_num_threads(experiment.threads)
+    use_threads(experiment.threads)
     settings = experiment.cache
     chat = ChatFormat(load_tokenizer(arguments.backbone, experiment))
     groups = encode_groups(read_groups(arguments.groups), chat)

@@ -24,10 +24,10 @@ from steps.objectives.batch import Batch
 from steps.objectives.objective import Objective
 from steps.train.arguments import training_arguments
 from steps.train.batches import MicroBatch, TrainingGroup, padding_share, share_out, step_plan
+from steps.train.callbacks import ShowProgress
 from steps.train.checkpoints import seal
 from steps.train.language_module import LanguageModule
 from steps.train.optimiser import make_optimizer, make_scheduler
-from steps.train.show_progress import ShowProgress
 
 WEIGHTS, OBJECTIVE = "trained.safetensors", "objective.json"
 

@@ -1,4 +1,4 @@
-"""Progress of a training run."""
+"""What the training loop does beside training: show how far it is."""
 
 from transformers import TrainerCallback
 
