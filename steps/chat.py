@@ -34,6 +34,21 @@ class EncodedResponse:
     ends: list[int]
 
 
+@dataclass(frozen=True)
+class RenderedResponse:
+    """What stands in the assistant's turn of the chat template.
+
+    Attributes:
+        content: some templates strip the text; positions refer to the text as it was given.
+        shift: characters of the text before the content.
+        characters: of the text.
+    """
+
+    content: str
+    shift: int
+    characters: int
+
+
 class ChatFormat:
     """Encodes prompts and responses with a tokenizer's own chat template."""
 
@@ -52,15 +67,27 @@ class ChatFormat:
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Return the tokens up to and including the assistant's header, with one BOS at most."""
-        refuse_controls(self._controls, prompt, "the prompt")
-        ids = self.tokenizer(render(self.tokenizer, prompt), add_special_tokens=False).input_ids
-        # Templates that spell the BOS out must not get a second one, others need the first.
-        if self._adds_bos and ids[0] != self.tokenizer.bos_token_id:
-            ids = [self.tokenizer.bos_token_id, *ids]
-        return ids
+        return self.tokenize_prompts([self.render_prompt(prompt)])[0]
 
     def encode_response(self, prompt: str, text: str) -> EncodedResponse:
         """Return the tokens that follow `encode_prompt`, ending with the end-of-turn token."""
+        return self.tokenize_responses([self.render_response(prompt, text)])[0]
+
+    def render_prompt(self, prompt: str) -> str:
+        """Return the text up to and including the assistant's header.
+
+        Raises:
+            ControlTokenError: the prompt spells a control token.
+        """
+        refuse_controls(self._controls, prompt, "the prompt")
+        return render(self.tokenizer, prompt)
+
+    def render_response(self, prompt: str, text: str) -> RenderedResponse:
+        """Return the text between the assistant's header and the end-of-turn token.
+
+        Raises:
+            ControlTokenError: the response spells a control token.
+        """
         refuse_controls(self._controls, text, "the response")
         header, whole = render(self.tokenizer, prompt), render(self.tokenizer, prompt, text)
         if not whole.startswith(header) or not whole.endswith(self._tail):
@@ -68,12 +95,33 @@ class ChatFormat:
                 f"the chat template of {self.tokenizer.name_or_path} renders a finished answer "
                 "differently from the prompt that asks for it; such templates are not supported"
             )
-        # Some templates strip the text; positions refer to the text as it was given.
         content = whole[len(header) : len(whole) - len(self._tail)]
-        shift = max(text.find(content), 0)
-        encoded = self.tokenizer(content, add_special_tokens=False, return_offsets_mapping=True)
-        ends = [shift + end for _, end in encoded.offset_mapping]
-        return EncodedResponse([*encoded.input_ids, self.end_of_turn], [*ends, len(text)])
+        return RenderedResponse(content, max(text.find(content), 0), len(text))
+
+    def tokenize_prompts(self, rendered: list[str]) -> list[list[int]]:
+        """Return the tokens of each of `render_prompt`; many at once use several threads."""
+        if not rendered:
+            return []
+        rows = self.tokenizer(rendered, add_special_tokens=False).input_ids
+        # Templates that spell the BOS out must not get a second one, others need the first.
+        bos = self.tokenizer.bos_token_id
+        return [[bos, *ids] if self._adds_bos and ids[0] != bos else ids for ids in rows]
+
+    def tokenize_responses(self, rendered: list[RenderedResponse]) -> list[EncodedResponse]:
+        """Return the tokens of each of `render_response`; many at once use several threads."""
+        if not rendered:
+            return []
+        texts = [response.content for response in rendered]
+        rows = self.tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+        return [
+            EncodedResponse(
+                [*ids, self.end_of_turn],
+                [*(response.shift + end for _, end in offsets), response.characters],
+            )
+            for response, ids, offsets in zip(
+                rendered, rows.input_ids, rows.offset_mapping, strict=True
+            )
+        ]
 
     def fingerprint(self) -> str:
         """Return a hash that changes with the tokenizer and with the chat template."""

@@ -1,4 +1,4 @@
-"""The device that a step computes on, and the precision that it computes in."""
+"""The device and the threads that a step computes on, and the precision that it computes in."""
 
 import os
 
@@ -10,6 +10,15 @@ def best_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # set by torchrun
+
+
+def use_threads(threads: int) -> None:
+    """Compute and tokenise with so many threads; call it before anything is tokenised.
+
+    The number changes the last bits of what is computed, but no token.
+    """
+    torch.set_num_threads(threads)
+    os.environ["RAYON_NUM_THREADS"] = str(threads)  # the tokenizers' threads
 
 
 def working_dtype(precision: str) -> torch.dtype:

@@ -29,10 +29,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         with named_errors(path):
             yield temporary
+            _follow_umask(temporary)
         replace_folder(temporary, path)
     except BaseException:
         remove(temporary)
         raise
+
+
+def _follow_umask(path: Path) -> None:
+    """Give new files the mode that a plain write gives; safetensors keeps others from reading."""
+    mask = os.umask(0)  # reading it is setting it
+    os.umask(mask)
+    for file in [path] if path.is_file() else path.rglob("*"):
+        # A second name of a finished file has its mode already, and perhaps another owner.
+        if file.is_file() and file.stat().st_nlink == 1:
+            file.chmod(0o666 & ~mask)
 
 
 def replace_folder(new: Path, old: Path) -> None:

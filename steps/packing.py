@@ -17,7 +17,7 @@ from transformers.masking_utils import AttentionMaskInterface
 ATTENTION = "packed_groups"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GroupSpan:
     """Where one group lies in the row: [start, end) of its prompt and of each response."""
 

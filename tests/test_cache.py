@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import torch
 
 from steps.backbone import load_generator, load_tokenizer
 from steps.cache import build as build_module
-from steps.cache.build import Models, build_cache, plan_batches
+from steps.cache import encode as encode_module
+from steps.cache.build import build_cache, plan_batches
+from steps.cache.compute import Models, compute_batch
 from steps.cache.encode import encode_groups
 from steps.cache.key import cache_key
 from steps.cache.shared import reuse, shared_folder
@@ -45,6 +48,34 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
+def stop_after(batches: int) -> Callable:
+    """Return a `compute_batch` that is interrupted after so many batches."""
+    remaining = iter(range(batches))
+
+    def interrupted(*arguments):
+        if next(remaining, None) is None:
+            raise KeyboardInterrupt
+        return compute_batch(*arguments)
+
+    return interrupted
+
+
+def test_groups_are_encoded_as_each_response_alone(
+    backbone: Path, experiment, groups, monkeypatch
+) -> None:
+    """In calls of two groups and one, into arrays that hold nothing else."""
+    monkeypatch.setattr(encode_module, "GROUPS_AT_ONCE", 2)
+    chat = ChatFormat(load_tokenizer(backbone, experiment))
+    encoded = encode_groups(groups, chat)
+    assert sum(len(group.ids) for group in encoded) == len(encoded.ids) == encoded.starts[-1]
+    for group, found in zip(groups, encoded, strict=True):
+        assert found.ids[slice(*found.span.prompt)].tolist() == chat.encode_prompt(group.prompt)
+        for response, place in zip(group.responses, found.span.responses, strict=True):
+            alone = chat.encode_response(group.prompt, response.text)
+            assert found.ids[slice(*place)].tolist() == alone.ids
+            assert found.ends[slice(*place)].tolist() == alone.ends
+
+
 def test_log_probs_equal_a_plain_forward_pass(cache: Cache, parts) -> None:
     models, encoded, _ = parts
     model = models.generator
@@ -52,14 +83,16 @@ def test_log_probs_equal_a_plain_forward_pass(cache: Cache, parts) -> None:
     try:
         for group in encoded:
             cached = cache.groups[group.group.group_id]
-            for number, response in enumerate(group.responses):
-                row = torch.tensor([group.prompt + response.ids])
-                logits = model(input_ids=row, use_cache=False).logits[0]
-                logp = torch.log_softmax(logits, 1)[len(group.prompt) - 1 : -1]
-                live = logp.gather(1, torch.tensor(response.ids)[:, None])[:, 0]
+            prompt = group.ids[slice(*group.span.prompt)]
+            for number, place in enumerate(group.span.responses):
+                response = group.ids[slice(*place)]
+                row = torch.from_numpy(np.concatenate([prompt, response])).long()
+                logits = model(input_ids=row[None], use_cache=False).logits[0]
+                logp = torch.log_softmax(logits, 1)[len(prompt) - 1 : -1]
+                live = logp.gather(1, row[len(prompt) :, None])[:, 0]
                 start, end = cached.span.responses[number]
                 assert np.allclose(cache.log_probs[start:end], live, atol=1e-5)
-                assert cache.tokens[start:end].tolist() == response.ids
+                assert np.array_equal(cache.tokens[start:end], response)
     finally:
         model.set_attn_implementation(ATTENTION)
 
@@ -75,33 +108,41 @@ def test_verify_accepts_the_cache_and_notices_a_flipped_byte(cache: Cache, parts
         verify_cache(Cache(cache.folder), models, encoded, key, 3)
 
 
-@pytest.mark.parametrize("stop_after", [0, 1, 2])
+@pytest.mark.parametrize("batches", [0, 1, 2])
 @pytest.mark.parametrize("torn", [False, True])
 def test_an_interrupted_run_continues_with_the_same_bytes(
-    cache: Cache, parts, tmp_path: Path, monkeypatch, stop_after: int, torn: bool
+    cache: Cache, parts, tmp_path: Path, monkeypatch, batches: int, torn: bool
 ) -> None:
     models, encoded, key = parts
     assert len(plan_batches(encoded, 150)) == 3
-    computed = []
-
-    def interrupted(*arguments):
-        if len(computed) == stop_after:
-            raise KeyboardInterrupt
-        computed.append(1)
-        return compute(*arguments)
-
-    compute = build_module.compute_batch
     work, output = tmp_path / "work2", tmp_path / "cache2"
-    monkeypatch.setattr(build_module, "compute_batch", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build_module, "compute_batch", stop_after(batches))
         build_cache(models, encoded, key, 150, work, output)
     assert not output.exists()
     if torn:  # a kill in the middle of a write
         for name in ("hidden.bin", "journal.jsonl"):
             with (work / name).open("ab") as stream:
                 stream.write(b"{torn")
-    monkeypatch.setattr(build_module, "compute_batch", compute)
-    assert build_cache(models, encoded, key, 150, work, output) == stop_after
+    assert build_cache(models, encoded, key, 150, work, output) == batches
+    assert contents(output) == contents(cache.folder)
+
+
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_batches_that_changed_on_disk_are_computed_again(
+    cache: Cache, parts, tmp_path: Path, monkeypatch, damaged: int
+) -> None:
+    """Two of three batches are there; a byte of one of them is no longer what was written."""
+    models, encoded, key = parts
+    work, output = tmp_path / "work2", tmp_path / "cache2"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build_module, "compute_batch", stop_after(2))
+        build_cache(models, encoded, key, 150, work, output)
+    path = work / "log_probs.bin"
+    content = bytearray(path.read_bytes())
+    content[-1 if damaged else 0] ^= 0xFF
+    path.write_bytes(content)
+    assert build_cache(models, encoded, key, 150, work, output) == damaged
     assert contents(output) == contents(cache.folder)
 
 

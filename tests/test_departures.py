@@ -119,7 +119,7 @@ def test_scores_in_half_precision_are_those_of_training(
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         trained = module([group]).chosen.final_rewards.tolist()
     scores = [
-        score_groups(module.classifier, cache, groups[:1], None, "", dtype=dtype)["reward"]
+        score_groups(module.unwrapped, cache, groups[:1], None, "", dtype=dtype)["reward"]
         for dtype in (torch.bfloat16, torch.float32)
     ]
     assert scores[0][chosen].tolist() == trained

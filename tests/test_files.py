@@ -2,11 +2,14 @@
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from steps.errors import UserError, run_command
 from steps.files import atomic_path, read_json, sha256, write_json, write_text
@@ -32,6 +35,21 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
             temporary.mkdir()
             (temporary / "file").write_text(text)
     assert (tmp_path / "folder/file").read_text() == "two"
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640)])
+def test_saved_weights_follow_the_umask(tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        with atomic_path(tmp_path / "model") as temporary:
+            temporary.mkdir()
+            save_file({"a": torch.zeros(1)}, temporary / "a.safetensors")
+        with atomic_path(tmp_path / "b.safetensors") as temporary:
+            save_file({"b": torch.zeros(1)}, temporary)
+    finally:
+        os.umask(before)
+    for name in ("model/a.safetensors", "b.safetensors"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == mode
 
 
 def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:

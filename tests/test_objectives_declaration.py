@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from steps.config import Experiment
 from steps.errors import UserError
+from steps.objectives import methods, registry
 from steps.objectives.declaration import Method, check_method, load_method
 from steps.objectives.ensemble import reduce_rewards
 from steps.objectives.needs import check_needs
@@ -70,6 +72,17 @@ def test_registry_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_method_sees_only_the_sections_that_it_declares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, experiment: Experiment
+) -> None:
+    text = (registry.METHODS / "orm_margin.py").read_text()
+    (tmp_path / "mine.py").write_text(text.replace('    reads=("bradley_terry",),\n', ""))
+    monkeypatch.setattr(registry, "METHODS", tmp_path)
+    monkeypatch.setattr(methods, "__path__", [str(tmp_path)])
+    with pytest.raises(UserError, match=r"mine\.py: METHOD reads `bradley_terry`.* to its `reads`"):
+        load_method("mine").terms(experiment)
+
+
 def test_unknown_method() -> None:
     with pytest.raises(UserError, match="unknown method 'icmr'; did you mean 'icrm'"):
         load_method("icmr")
@@ -79,7 +92,9 @@ def test_plain_values_are_read_from_the_declaration_of_method_only() -> None:
     source = 'X = f(ensemble_of="grm")\nMETHOD = Method(title="t", needs_ratings=not 0)'
     assert read_declared(source, "x.py", "ensemble_of") is None
     assert read_declared(source, "x.py", "needs_ratings") is None
-    source = 'METHOD = Method("t", "d", ensemble_of="grm", needs_ratings=True)'
+    assert read_declared(source, "x.py", "reads") is None
+    source = 'METHOD = Method("t", "d", ensemble_of="grm", needs_ratings=True, reads=("a", "b"))'
+    assert read_declared(source, "x.py", "reads") == ("a", "b")
     assert read_declared(source, "x.py", "ensemble_of") == "grm"
     assert read_declared(source, "x.py", "needs_ratings") is True
 

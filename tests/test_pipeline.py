@@ -1,6 +1,7 @@
 """The tiny experiment through the real Snakemake: whole, repeated, and killed at several points."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -99,6 +100,16 @@ def test_a_changed_setting_reruns_what_depends_on_it(undisturbed: Path) -> None:
         assert f"\n{rule} " in plan, plan
     for rule in ("cache", "make_pairs", "prepare_groups", "download_model"):
         assert f"\n{rule} " not in plan, plan
+
+
+def test_a_changed_section_retrains_only_the_methods_that_read_it(undisturbed: Path) -> None:
+    path = undisturbed / "config/tiny.yaml"
+    before = path.read_text()
+    path.write_text(f"{before}consistency: {{weight: 0.2}}\n")
+    plan = run(undisturbed, "--dry-run").stdout
+    path.write_text(before)
+    retrained = re.findall(r"^rule train:.*?wildcards: method=(\w+)", plan, re.M | re.S)
+    assert set(retrained) == {"icrm"}, plan
 
 
 def test_killed_runs_end_with_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Two processes train what one trains: twenty steps of every method, through torchrun."""
+"""Two processes train what one trains: twenty steps of every method, through torchrun; and they
+continue where two processes were interrupted.
+"""
 
 import os
 import subprocess
@@ -9,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.torch import load_file
+from transformers import TrainerCallback
 
 from steps.cache.store import Cache
+from steps.train.checkpoints import last_checkpoint
 from tests.conftest import ROOT
 from tests.training import TRAINED, UPPER, make_cache, make_trainer, with_settings
 
@@ -34,20 +38,46 @@ MODES = {
         }
     ),
 }
+MODES["pointwise"] = MODES["upper_layers"].model_copy(update={"labels": "pointwise"})
 RUNS = [(mode, method) for mode in ("upper_layers", "full") for method in TRAINED]
 RUNS += [("lora", method) for method in ("orm", "icrm", "grm")]
+RUNS += [("pointwise", method) for method in ("orm", "icrm")]
+RESUMED = "icrm"  # which has a state of its own, the normaliser's
 
 
-def train_all(backbone: Path, experiment, groups, cache: Cache, folder: Path) -> None:
-    """Train every run; the first process writes its log and weights to ``folder``."""
+class Stop(TrainerCallback):
+    """Ends training after a step."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        control.should_training_stop = state.global_step == self.step
+
+
+def train(mode: str, method: str, inputs: tuple, work: Path, stop: int | None = None) -> None:
+    """Train one run, going on from a checkpoint that is there; the first process writes the log.
+
+    Args:
+        inputs: backbone, experiment, cache and groups.
+        stop: step to stop after, with a checkpoint every so many steps; None: train to the end.
+    """
+    backbone, experiment, cache, groups = inputs
+    update = {"checkpoint_steps": stop or 50, "learning_rate": 3e-4}
+    changed = with_settings(experiment, MODES[mode].model_copy(update=update))
+    callbacks = [Stop(stop)] if stop else None
+    trainer = make_trainer(method, backbone, changed, cache, groups, work, callbacks)
+    trainer.accelerator.wait_for_everyone()  # until the first process has sealed the checkpoint
+    checkpoint = last_checkpoint(work)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.is_world_process_zero():
+        pd.DataFrame(trainer.rows()).to_csv(work / "log.csv", index=False)
+
+
+def train_all(inputs: tuple, folder: Path) -> None:
+    """Train every run; logs and weights go to ``folder``."""
     for mode, method in RUNS:
-        settings = MODES[mode].model_copy(update={"checkpoint_steps": 50, "learning_rate": 3e-4})
-        work = folder / f"{mode}-{method}"
-        changed = with_settings(experiment, settings)
-        trainer = make_trainer(method, backbone, changed, cache, groups, work)
-        trainer.train()
-        if trainer.is_world_process_zero():
-            pd.DataFrame(trainer.rows()).to_csv(work / "log.csv", index=False)
+        train(mode, method, inputs, folder / f"{mode}-{method}")
 
 
 def main(folder: Path, backbone: Path) -> None:
@@ -57,7 +87,10 @@ def main(folder: Path, backbone: Path) -> None:
 
     groups = fixtures.make_groups()
     experiment = load_experiment(ROOT / "config/tiny.yaml")
-    train_all(backbone, experiment, groups, Cache(folder / "cache"), folder / "two")
+    inputs = (backbone, experiment, Cache(folder / "cache"), groups)
+    train_all(inputs, folder / "two")
+    for stop in (7, None):
+        train("upper_layers", RESUMED, inputs, folder / "two/resumed", stop)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +104,7 @@ def folder(backbone, experiment, groups, tmp_path_factory) -> Path:
         child = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
-        train_all(backbone, experiment, groups, cache, folder / "one")
+        train_all((backbone, experiment, cache, groups), folder / "one")
         code = child.wait(timeout=300)
     assert code == 0, (folder / "output.txt").read_text()[-3000:]
     return folder
@@ -91,6 +124,13 @@ def test_two_processes_equal_one(mode, method, folder) -> None:
     )
     for name, value in weights.items():
         assert (value - others[name]).abs().max() <= 1e-5, name
+
+
+def test_two_processes_continue_where_they_stopped(folder) -> None:
+    """Seven steps, a new start and thirteen more: the bytes of twenty."""
+    whole, resumed = folder / f"two/upper_layers-{RESUMED}", folder / "two/resumed"
+    for name in ("log.csv", "checkpoint-20/trained.safetensors"):
+        assert (whole / name).read_bytes() == (resumed / name).read_bytes()
 
 
 if __name__ == "__main__":

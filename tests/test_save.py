@@ -64,7 +64,7 @@ def test_every_mode_and_head_survives_save_and_load(
     trainer.train()
     module = trainer.model
     first_layer = module.first_layer
-    before = score_groups(module.classifier, cache, groups, first_layer, "trained")
+    before = score_groups(module.unwrapped, cache, groups, first_layer, "trained")
     plain = Assembled(module, first_layer).plain_model()
     frozen = None
     if first_layer is not None:

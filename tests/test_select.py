@@ -165,3 +165,17 @@ def test_couples_of_one_author_come_first() -> None:
         picked_right = Counter(authors[k] for k in chosen if k in right)
         picked_wrong = Counter(authors[k] for k in chosen if k in wrong)
         assert picked_right == picked_wrong == {"strong": 1, "weak": 1}
+
+
+def test_a_pair_is_kept_or_dropped_whole(chat: ChatFormat) -> None:
+    """One response of the second pair is over the cut-off."""
+    texts = [("a", 1.0, 0), ("b", 0.0, 0), ("c", 1.0, 1), ("d" * 100, 0.0, 1)]
+    responses = tuple(Response(text, score=score, pair=pair) for text, score, pair in texts)
+    (kept,), counts = select_set(
+        "train", [PromptGroup("g", "test", "c", "prompt", responses)], chat, SETTINGS
+    )
+    assert [response.text for response in kept.responses] == ["a", "b"]
+    assert counts["dropped"] == {
+        "responses over 60 tokens": 1,
+        "responses whose pair has lost the other one": 1,
+    }

@@ -6,7 +6,8 @@ import pandas as pd
 import torch
 
 from steps.backbone import load_generator, load_tokenizer
-from steps.cache.build import Models, build_cache
+from steps.cache.build import build_cache
+from steps.cache.compute import Models
 from steps.cache.encode import encode_groups
 from steps.cache.key import cache_key
 from steps.cache.store import Cache

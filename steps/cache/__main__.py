@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from steps.backbone import frozen_layers, load_generator, load_tokenizer
-from steps.cache.build import Models, build_cache
-from steps.cache.encode import EncodedGroup, encode_groups
+from steps.cache.build import build_cache
+from steps.cache.compute import Models
+from steps.cache.encode import EncodedGroups, encode_groups
 from steps.cache.key import CacheKey, cache_key
 from steps.cache.shared import reuse, shared_folder
 from steps.cache.store import Cache
@@ -15,7 +16,7 @@ from steps.cache.verify import verify_cache
 from steps.chat import ChatFormat, check_same_tokens
 from steps.config import Experiment, load_experiment
 from steps.config.schema import Cache as CacheSettings
-from steps.device import best_device, working_dtype
+from steps.device import best_device, use_threads, working_dtype
 from steps.errors import UserError, run_command
 from steps.files import link_folder, remove
 from steps.groups.schema import read_groups
@@ -42,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     experiment = load_experiment(arguments.experiment)
-    torch.set_num_threads(experiment.threads)
+    use_threads(experiment.threads)
     settings = experiment.cache
     chat = ChatFormat(load_tokenizer(arguments.backbone, experiment))
     groups = encode_groups(read_groups(arguments.groups), chat)
@@ -82,7 +83,7 @@ def _load_models(
 def _build(
     arguments: argparse.Namespace,
     models: Models,
-    groups: list[EncodedGroup],
+    groups: EncodedGroups,
     key: CacheKey,
     settings: CacheSettings,
 ) -> tuple[Cache, dict[str, float]]:

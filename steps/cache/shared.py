@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from steps.cache.build import content_plan
-from steps.cache.encode import EncodedGroup
+from steps.cache.encode import EncodedGroups
 from steps.cache.key import CacheKey
 from steps.cache.store import Cache
 from steps.errors import UserError
@@ -17,7 +17,7 @@ from steps.files import link_folder, remove
 
 
 def shared_folder(
-    folder: Path, groups: list[EncodedGroup], key: CacheKey, tokens_per_batch: int
+    folder: Path, groups: EncodedGroups, key: CacheKey, tokens_per_batch: int
 ) -> Path:
     """Return where a cache of these groups lies in the shared folder, if it is there."""
     plan = json.dumps(content_plan(groups, key, tokens_per_batch), sort_keys=True)

@@ -34,7 +34,8 @@ INDEX = pa.schema(
         ("prompt_end", pa.int64()),
         ("start", pa.int64()),  # [start, end) of the response
         ("end", pa.int64()),
-        ("token_ends", pa.list_(pa.int32())),  # characters of the text up to each token's end
+        # Characters of the text up to each token's end; as large as all tokens, so it stands last.
+        ("token_ends", pa.list_(pa.int32())),
     ]
 )
 ARRAYS = {
@@ -59,7 +60,7 @@ class Cache(TokenStore):
                 f"{self.folder / 'meta.json'} is damaged; delete {self.folder} and run the cache "
                 "step again"
             )
-        self.index = read_table(self.folder / "index.parquet", INDEX).to_pandas()
+        self.index = read_table(self.folder / "index.parquet", pa.schema(list(INDEX)[:-1]))
         for name, facts in self.meta["files"].items():
             path = self.folder / name
             size = path.stat().st_size if path.is_file() else 0
@@ -96,15 +97,35 @@ class Cache(TokenStore):
         return self.array("hidden.bin")
 
     @cached_property
+    def _rows(self) -> dict[str, range]:
+        """The rows of the index that hold each group's responses, by group."""
+        firsts = np.flatnonzero(self.index["response"].to_numpy() == 0)
+        ids = self.index["group_id"].take(pa.array(firsts)).to_pylist()
+        rows = map(range, firsts.tolist(), [*firsts[1:].tolist(), len(self.index)])
+        return dict(zip(ids, rows, strict=True))
+
+    @cached_property
     def groups(self) -> dict[str, CachedGroup]:
         """The groups by id, in stored order."""
+        columns = ("prompt_start", "prompt_end", "start", "end")
+        spans = [self.index[name].to_pylist() for name in columns]
         groups = {}
-        for group_id, rows in self.index.groupby("group_id", sort=False):
-            prompt = (int(rows.prompt_start.iloc[0]), int(rows.prompt_end.iloc[0]))
-            responses = tuple((int(s), int(e)) for s, e in zip(rows.start, rows.end, strict=True))
-            span = GroupSpan(prompt, responses)
-            groups[group_id] = CachedGroup(group_id, span, tuple(rows.token_ends))
+        for group_id, rows in self._rows.items():
+            own = slice(rows.start, rows.stop)
+            prompt_start, prompt_end, starts, ends = (column[own] for column in spans)
+            responses = tuple(zip(starts, ends, strict=True))
+            span = GroupSpan((prompt_start[0], prompt_end[0]), responses)
+            groups[group_id] = CachedGroup(group_id, span)
         return groups
+
+    @cached_property
+    def _token_ends(self) -> pa.ChunkedArray:
+        # Read where it is asked for: it takes as much memory as the tokens.
+        return read_table(self.folder / "index.parquet", pa.schema([INDEX[-1]])).column(0)
+
+    def token_ends(self, group: CachedGroup) -> list[np.ndarray]:
+        """Return, for each response [L], the characters of its text up to each token's end."""
+        return [self._token_ends[row].values.to_numpy() for row in self._rows[group.group_id]]
 
     def hidden_of(self, groups: list[CachedGroup]) -> tuple[Tensor, list[GroupSpan]]:
         """Return the groups' hidden states as one packed row, [1, T, D], and their spans in it."""
@@ -128,18 +149,14 @@ class Cache(TokenStore):
 
     def check_texts(self, groups: list[PromptGroup]) -> None:
         """Check that the cache was made from these groups with the tokenizer it claims."""
-        keys = dict(
-            zip(
-                zip(self.index.group_id, self.index.response, strict=True),
-                self.index.text_key,
-                strict=True,
-            )
-        )
+        keys = self.index["text_key"].to_pylist()
+        chat_format = self.meta["key"]["chat_format"]
         for group in groups:
+            rows = self._rows.get(group.group_id, ())
+            stored = [keys[row] for row in rows]
             for number, response in enumerate(group.responses):
-                chat_format = self.meta["key"]["chat_format"]
                 expected = text_key(chat_format, group.prompt, response.text)
-                if keys.get((group.group_id, number)) != expected:
+                if stored[number : number + 1] != [expected]:
                     raise UserError(
                         f"{self.folder} was made from other texts: response {number} of group "
                         f"'{group.group_id}' differs; delete it and run the cache step again"

@@ -6,17 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steps.cache.encode import EncodedGroup
+from steps.cache.encode import EncodedGroups
 from steps.packing import GroupSpan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CachedGroup:
     """One prompt group in the flat arrays; ``span`` counts from the start of the store."""
 
     group_id: str
     span: GroupSpan
-    token_ends: tuple[np.ndarray, ...]
 
 
 class TokenStore:
@@ -25,12 +24,12 @@ class TokenStore:
     Attributes:
         groups: the groups by id, in stored order.
         tokens: [T], token ids.
-        log_probs: [T], generator log-probabilities.
+        log_probs: [T], generator log-probabilities; None where no generator has read the tokens.
     """
 
     groups: dict[str, CachedGroup]
     tokens: np.ndarray
-    log_probs: np.ndarray
+    log_probs: np.ndarray | None
 
     def tokens_of(self, groups: list[CachedGroup]) -> tuple[Tensor, list[GroupSpan]]:
         """Return the groups' tokens as one packed row, [T], and their spans in it."""
@@ -44,14 +43,11 @@ class TokenStore:
 
 
 class MemoryStore(TokenStore):
-    """Groups that no generator has read yet: every log-probability is NaN."""
+    """Groups that no generator has read yet."""
 
-    def __init__(self, encoded: list[EncodedGroup]):
-        self.tokens = np.array([i for group in encoded for i in group.ids], np.int32)
-        self.log_probs = np.full(len(self.tokens), np.nan, np.float32)
-        self.groups, at = {}, 0
-        for group in encoded:
-            span = group.span.shifted(at)
-            at += span.tokens
-            ends = tuple(np.array(r.ends, np.int32) for r in group.responses)
-            self.groups[group.group.group_id] = CachedGroup(group.group.group_id, span, ends)
+    def __init__(self, encoded: EncodedGroups):
+        self.tokens, self.log_probs = encoded.ids, None
+        self.groups = {
+            group.group_id: CachedGroup(group.group_id, encoded.span(place))
+            for place, group in enumerate(encoded.groups)
+        }

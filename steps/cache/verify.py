@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from steps.cache.build import Models, compute_batch
-from steps.cache.encode import EncodedGroup
+from steps.cache.compute import Models, compute_batch
+from steps.cache.encode import EncodedGroups
 from steps.cache.key import CacheKey
 from steps.cache.store import Cache
 from steps.errors import UserError
@@ -12,7 +12,7 @@ TOLERANCE = 1e-5  # relative to values of order one, fp32
 
 
 def verify_cache(
-    cache: Cache, models: Models, groups: list[EncodedGroup], key: CacheKey, sample: int
+    cache: Cache, models: Models, groups: EncodedGroups, key: CacheKey, sample: int
 ) -> dict[str, float]:
     """Recompute ``sample`` groups, spread evenly, one by one.
 

@@ -12,6 +12,7 @@ from steps.config.hub_data import LocalProblems, Prm800kData
 from steps.config.messages import describe
 from steps.config.schema import ChampData, Experiment, FileData, HubBackbone, LocalBackbone
 from steps.errors import UserError, nearest
+from steps.objectives.check import check_declaration
 from steps.objectives.registry import method_names, needs_ratings
 
 # Those of `steps.evaluate.baselines`, which takes longer to import.
@@ -92,6 +93,7 @@ def _check_methods(path: Path, experiment: Experiment) -> None:
     for method in experiment.methods:
         if method not in known:
             raise UserError(f"{path}: unknown method '{method}'; {nearest(method, known)}")
+        check_declaration(method, list(Experiment.model_fields))
     for method, base in experiment.ensembles.items():
         if len(experiment.seeds) < 2:
             raise UserError(

@@ -5,8 +5,9 @@ Each row is one of
   answer}; the responses' further keys are those of `steps.groups.schema`;
 - a pair {prompt, chosen, rejected, id, category or subset, margin, chosen_model, rejected_model}.
 All keys are in `steps.groups.keys`.
-Other keys are ignored, with a note. Rows are counted from 1. Where the responses of a group differ
-in what is known of them, `steps.groups.order` says which pairs have an order.
+Other keys are ignored, with a note. Rows are counted from 1. `steps.groups.repeats` says what
+becomes of repeated and contradicting rows and of several pairs of one prompt. Where the responses
+of a group differ in what is known of them, `steps.groups.order` says which pairs have an order.
 """
 
 import gzip
@@ -22,24 +23,36 @@ import pyarrow.parquet as pq
 
 from steps.errors import UserError
 from steps.groups.keys import GROUP_KEYS, PAIR_KEYS, RESPONSE_KEYS, IgnoredKeys, misspelt
+from steps.groups.repeats import clean_rows
 from steps.groups.schema import PromptGroup, Response
 
 EXTENSIONS = (".jsonl", ".jsonl.gz", ".parquet")
 
 
 def read_file(path: Path, notes: list[str] | None = None) -> list[PromptGroup]:
-    """Read a file of groups or pairs; a pair becomes a group of two scored responses.
+    """Read a file of groups or pairs; the pairs of a prompt become a group of scored responses.
 
     Args:
-        notes: where to append a sentence for each key that was ignored.
+        notes: where to append a sentence on what was ignored, left out or joined.
     Raises:
         UserError: naming the file and the row, and what is wrong with it.
     """
-    groups = []
-    for _, group in iterate_file(path, notes):
+    rows = read_uncleaned(path, notes)
+    groups, left_out = clean_rows(rows, path)
+    if not groups:
+        raise UserError(f"{left_out[-1]}; nothing is left, so correct the labels")
+    if notes is not None:
+        notes += left_out
+    return groups
+
+
+def read_uncleaned(path: Path, notes: list[str] | None = None) -> dict[int, PromptGroup]:
+    """Read the rows of a file as they are, each a group, by their numbers; see `read_file`."""
+    groups = {}
+    for number, group in iterate_file(path, notes):
         if isinstance(group, UserError):
             raise group
-        groups.append(group)
+        groups[number] = group
     return groups
 
 
@@ -192,6 +205,7 @@ class _Row:
             annotated=bool(self._typed("annotated", bool)) or start is not None,
             error_start=start,
             error_end=end,
+            pair=self._typed("pair", int),
         )
 
     def _pair(self) -> tuple[Response, Response]:
@@ -206,8 +220,8 @@ class _Row:
             )
         models = [self._text(f"{which}_model", required=False) for which in ("chosen", "rejected")]
         return (
-            Response(chosen, score=1.0 if margin is None else margin, model=models[0]),
-            Response(rejected, score=0.0, model=models[1]),
+            Response(chosen, score=1.0 if margin is None else margin, model=models[0], pair=0),
+            Response(rejected, score=0.0, model=models[1], pair=0),
         )
 
     def _identifier(self) -> str | None:
@@ -248,7 +262,16 @@ class _Row:
         if value is not None and (wrong_bool or not isinstance(value, kind)):
             names = {str: "text", bool: "true, false or null", int: "a whole number"}
             expected = names.get(kind, "a number") if isinstance(kind, type) else "a number"
-            raise UserError(
-                f"{self.place}: '{key}' must be {expected}, it is a {type(value).__name__}"
-            )
+            raise UserError(f"{self.place}: '{key}' must be {expected}, it is {_kind_of(value)}")
         return value
+
+
+def _kind_of(value: Any) -> str:
+    """Name what stands in the place of a text or a number."""
+    messages = value if isinstance(value, list) else [value]
+    if messages and all(isinstance(m, dict) and {"role", "content"} <= m.keys() for m in messages):
+        return (
+            "a list of messages; give the 'content' of the one message as a plain text (the "
+            "backbone's chat template adds the roles)"
+        )
+    return f"a {type(value).__name__}"

@@ -2,7 +2,8 @@
 
 Correct stands over wrong; where the correctness of one of the two is not known, the higher score
 stands over the lower. A response of which only the correctness is known and one with a score alone
-have no order: nobody but the user knows whether 3.5 is right.
+have no order: nobody but the user knows whether 3.5 is right. Responses that were given in pairs
+are compared inside their pair only.
 """
 
 from itertools import combinations
@@ -12,6 +13,8 @@ from steps.groups.schema import PromptGroup, Response
 
 def compare(a: Response, b: Response) -> int:
     """Return 1 if ``a`` is better than ``b``, -1 if it is worse, 0 if neither is known to be."""
+    if a.pair != b.pair:
+        return 0
     if a.correct is not None and b.correct is not None:
         return int(a.correct) - int(b.correct)
     if a.score is not None and b.score is not None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from steps.errors import UserError
-from steps.groups.files import read_file
+from steps.groups.files import read_uncleaned
 from steps.groups.grading.boxed import grade_boxed
 from steps.groups.schema import PromptGroup
 
@@ -70,7 +70,7 @@ def prm800k_groups(
         UserError: the file is bad, or none of its prompts is a problem.
     """
     groups: dict[str, PromptGroup] = {}
-    for group in read_file(samples):
+    for group in read_uncleaned(samples).values():  # equal samples are samples all the same
         problem = group.prompt.strip()
         if problem not in problems:
             left_out["sampled prompts that are none of the problems"] += 1
@@ -91,7 +91,7 @@ def prm800k_groups(
 
 def _graded(group: PromptGroup, answer: str) -> PromptGroup:
     responses = tuple(
-        replace(response, correct=grade_boxed(answer, response.text), score=None)
+        replace(response, correct=grade_boxed(answer, response.text), score=None, pair=None)
         for response in group.responses
     )
     return replace(group, source="prm800k", category="all", answer=answer, responses=responses)

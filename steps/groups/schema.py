@@ -5,6 +5,7 @@ a group with K = 2, a best-of-N candidate set one with K = N. Groups are stored 
 per group, and checked on write and on read.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,8 @@ RESPONSE = pa.struct(
         # Character range [start, end) of that step; null where none was found or looked for.
         ("error_start", pa.int32()),
         ("error_end", pa.int32()),
+        # Which of the pairs that were given for this prompt it belongs to; null: to none of them.
+        ("pair", pa.int32()),
     ]
 )
 GROUPS = pa.schema(
@@ -53,6 +56,7 @@ class Response:
     annotated: bool = False
     error_start: int | None = None
     error_end: int | None = None
+    pair: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +117,9 @@ def read_groups(path: Path) -> list[PromptGroup]:
     Raises:
         UserError: the file is missing, damaged, has other columns, or a row breaks a rule.
     """
-    table = read_table(path, GROUPS)
     groups = []
-    for batch in table.to_batches(max_chunksize=ROWS_AT_ONCE):
-        for row in batch.to_pylist():
+    for table in _read_parts(path, GROUPS):
+        for row in table.to_pylist():
             given = row.pop("responses") or ()
             if None in given:
                 raise UserError(f"{path}: group '{row['group_id']}' has a null response; remove it")
@@ -132,25 +135,40 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     Raises:
         UserError: naming the file and the column that is missing or of another type.
     """
+    return pa.concat_tables(_read_parts(path, schema))
+
+
+def _read_parts(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the rows, `ROWS_AT_ONCE` at a time, after a table without rows; see `read_table`."""
+    yield schema.empty_table()
     try:
-        table = pq.read_table(path, partitioning=None)
+        with pq.ParquetFile(path) as file:
+            _check_columns(path, file.schema_arrow, schema)
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=schema.names):
+                yield _cast(path, pa.Table.from_batches([batch]), schema)
     except FileNotFoundError:
         raise UserError(f"{path} is not there; run the step that writes it") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(
             f"{path} is not a whole parquet file ({error}); delete it and run its step again"
         ) from None
-    for column in schema:
-        if column.name not in table.column_names:
-            raise UserError(
-                f"{path}: the column '{column.name}' is missing (it has: "
-                f"{', '.join(table.column_names)}); write it again with the step that makes it"
-            )
-        _check_fields(path, column.name, table.schema.field(column.name).type, column.type)
+
+
+def _cast(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
     try:
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise UserError(f"{path}: a column has another type than expected: {error}") from None
+
+
+def _check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
+    for column in wanted:
+        if column.name not in found.names:
+            raise UserError(
+                f"{path}: the column '{column.name}' is missing (it has: "
+                f"{', '.join(found.names)}); write it again with the step that makes it"
+            )
+        _check_fields(path, column.name, found.field(column.name).type, column.type)
 
 
 def _check_fields(path: Path, column: str, found: pa.DataType, wanted: pa.DataType) -> None:

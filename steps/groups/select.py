@@ -57,7 +57,11 @@ def measure(group: PromptGroup, chat: ChatFormat, max_tokens: int, dropped: Coun
             continue
         kept.append(response)
         sizes.append(tokens)
-    return Sized(replace(group, responses=tuple(kept)), prompt_tokens, tuple(sizes))
+    sized = Sized(replace(group, responses=tuple(kept)), prompt_tokens, tuple(sizes))
+    members = Counter(response.pair for response in kept if response.pair is not None)
+    whole = [k for k, response in enumerate(kept) if members.get(response.pair) != 1]
+    dropped["responses whose pair has lost the other one"] += len(kept) - len(whole)
+    return _subset(sized, whole)
 
 
 def balance(

@@ -11,10 +11,11 @@ class Side:
     """Responses with one label; B of them, L is the longest.
 
     Attributes:
-        rewards: [B, L], reward at every response token; padding is any finite value.
+        rewards: [B, L], reward at every response token; padding is any finite value. None where a
+            language model is trained, which gives none.
         mask: [B, L], true on response tokens (the end-of-turn token included), a prefix of the row.
         log_probs: [B, L], generator log-probability of each token; -inf outside the nucleus of a
-            `top_p` below 1; padding is any value.
+            `top_p` below 1; padding is any value. None where that generator is being trained.
         ids: [B], a number per response that is the same in every batch, epoch and process.
         lm_log_probs: [B, L], log-probabilities under the LM that is trained along, or None where
             no term asked for them.
@@ -22,9 +23,9 @@ class Side:
             padding included, without gradient; None in the packed layout.
     """
 
-    rewards: Tensor
+    rewards: Tensor | None
     mask: Tensor
-    log_probs: Tensor
+    log_probs: Tensor | None
     ids: Tensor
     lm_log_probs: Tensor | None = None
     row_means: Tensor | None = None
@@ -78,3 +79,8 @@ class Lengths:
     chosen: Tensor
     rejected: Tensor
     paired: bool = True
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs; with pointwise labels, how many responses."""
+        return len(self.chosen) if self.paired else len(self.chosen) + len(self.rejected)

@@ -6,13 +6,13 @@ name in an experiment file. No other code knows a method by name.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 
 from steps.config.schema import Experiment
 from steps.errors import UserError, nearest
-from steps.objectives.registry import ensemble_base, method_names
+from steps.objectives.registry import ensemble_base, method_names, sections_read
 from steps.objectives.term import Term
 
 
@@ -32,6 +32,9 @@ class Method:
         title: how tables and figures call it.
         description: one sentence for the documentation and the run card.
         terms: builds the weighted terms, afresh for every training run, from the experiment.
+        reads: the sections of the experiment, besides ``training``, that `terms` and
+            `lm_gradient_scale` read; they see no other, so a change there trains nothing again.
+            Written as a plain tuple of strings, which `registry.sections_read` reads.
         lm_gradient_scale: factor of the LM terms' gradient into the backbone.
         ensemble_of: name of the method whose models of all seeds are the members; nothing is
             trained. Written as a plain string, which `registry.ensemble_base` reads.
@@ -42,6 +45,7 @@ class Method:
     title: str
     description: str
     terms: Callable[[Experiment], list[Weighted]] | None = None
+    reads: tuple[str, ...] = ()
     lm_gradient_scale: Callable[[Experiment], float] = lambda e: e.training.lm_gradient_scale
     ensemble_of: str | None = None
     needs_ratings: bool = False
@@ -57,11 +61,47 @@ def load_method(name: str) -> Method:
     if name not in method_names():
         raise UserError(f"unknown method '{name}'; {nearest(name, method_names())}")
     file = f"steps/objectives/methods/{name}.py"
-    method = getattr(import_module(f"steps.objectives.methods.{name}"), "METHOD", None)
+    try:
+        module = import_module(f"steps.objectives.methods.{name}")
+    except Exception as error:  # whatever the user's code raises
+        raise UserError(
+            f"{file} cannot be imported ({type(error).__name__}: {error}); correct it"
+        ) from error
+    method = getattr(module, "METHOD", None)
     if not isinstance(method, Method):
         raise UserError(f"{file} defines no METHOD; declare one there")
     check_method(method, file, ensemble_base(name))
-    return method
+    if method.reads != sections_read(name):
+        raise UserError(f"{file}: write `reads` as a plain tuple of strings in METHOD")
+    return _limited(method, file)
+
+
+def _limited(method: Method, file: str) -> Method:
+    """Return ``method`` with functions that see only the sections which it declares."""
+
+    def limited(function: Callable) -> Callable:
+        return lambda experiment: function(_Sections(experiment, method.reads, file))
+
+    return replace(
+        method,
+        terms=method.terms and limited(method.terms),
+        lm_gradient_scale=limited(method.lm_gradient_scale),
+    )
+
+
+class _Sections:
+    """An experiment of which a method sees ``training`` and the sections that it declares."""
+
+    def __init__(self, experiment: Experiment, reads: tuple[str, ...], file: str):
+        self._experiment, self._reads, self._file = experiment, reads, file
+
+    def __getattr__(self, name: str):
+        if name not in ("training", *self._reads):
+            raise UserError(
+                f"{self._file}: METHOD reads `{name}` of the experiment; add it to its `reads`, so "
+                "that a change there trains the method again"
+            )
+        return getattr(self._experiment, name)
 
 
 def check_method(method: Method, file: str, base: str | None) -> None:

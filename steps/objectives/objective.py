@@ -52,7 +52,7 @@ class Objective:
             chosen=batch.chosen.in_full_precision(),
             rejected=batch.rejected.in_full_precision(),
         )
-        loss = batch.chosen.rewards.new_zeros(())
+        loss = 0.0
         for weighted, count in zip(self.terms, self.counts, strict=True):
             mean = weighted.term.total(batch) / max(count, 1)
             self._sums[weighted.term.name] += mean.detach()

@@ -22,6 +22,11 @@ def needs_ratings(name: str) -> bool:
     return _declared(name, "needs_ratings") is True
 
 
+def sections_read(name: str) -> tuple[str, ...]:
+    """Return the sections of an experiment, besides ``training``, that ``name`` is trained by."""
+    return _declared(name, "reads") or ()
+
+
 def _declared(name: str, key: str) -> object:
     file = METHODS / f"{name}.py"
     return read_declared(file.read_text(encoding="utf-8"), file.name, key)
@@ -42,4 +47,6 @@ def read_declared(source: str, file: str, key: str) -> object:
                     match keyword:
                         case ast.keyword(arg=arg, value=ast.Constant(value=value)) if arg == key:
                             return value
+                        case ast.keyword(arg=arg, value=ast.Tuple(elts=parts)) if arg == key:
+                            return tuple(p.value for p in parts if isinstance(p, ast.Constant))
     return None

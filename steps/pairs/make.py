@@ -32,6 +32,8 @@ def make_pairs(groups: list[PromptGroup]) -> tuple[pd.DataFrame, Counter]:
 def _pair(group: PromptGroup, i: int, j: int, counts: Counter) -> tuple | None:
     """Return the row of responses ``i`` and ``j``, or None if neither is better."""
     a, b = group.responses[i], group.responses[j]
+    if a.pair != b.pair:
+        return None
     order = compare(a, b)
     if order == 0:
         if a.score is not None and a.score == b.score:

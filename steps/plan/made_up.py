@@ -4,43 +4,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steps.cache.encode import EncodedGroup
+from steps.cache.encode import EncodedGroups
 from steps.cache.tokens import CachedGroup, MemoryStore
-from steps.chat import EncodedResponse
-from steps.groups.schema import PromptGroup
+from steps.groups.schema import PromptGroup, Response
 from steps.packing import GroupSpan
 from steps.train.batches import TrainingGroup
 
 
-def made_up_groups(tokens: int, longest: int, vocabulary: int) -> list[EncodedGroup]:
+def made_up_groups(tokens: int, longest: int, vocabulary: int) -> EncodedGroups:
     """Return groups of about ``tokens`` tokens: a prompt and two responses of the same length.
 
     Args:
         longest: tokens of a prompt and one of its responses.
     """
     part = max(min(longest // 2, tokens // 3), 2)
-    draw = np.random.default_rng(0)
-
-    def ids() -> list[int]:
-        return draw.integers(vocabulary, size=part).tolist()
-
-    return [
-        EncodedGroup(
-            PromptGroup(f"probe {number}", "probe", "", "probe"),
-            ids(),
-            [EncodedResponse(ids(), [0] * part) for _ in range(2)],
-        )
-        for number in range(max(tokens // (3 * part), 1))
-    ]
+    count = max(tokens // (3 * part), 1)
+    both = (Response("probe"), Response("probe"))
+    groups = [PromptGroup(f"probe {k}", "probe", "", "probe", both) for k in range(count)]
+    ids = np.random.default_rng(0).integers(vocabulary, size=3 * part * count, dtype=np.int32)
+    return EncodedGroups(groups, ids, np.zeros_like(ids), np.full(3 * count, part))
 
 
 class MadeUpStore(MemoryStore):
     """Made-up groups with probabilities of a half and hidden states of noise."""
 
-    def __init__(self, encoded: list[EncodedGroup], width: int):
+    def __init__(self, encoded: EncodedGroups, width: int):
         """Store ``encoded`` with hidden states of ``width``."""
         super().__init__(encoded)
-        self.log_probs[:] = np.log(0.5)
+        self.log_probs = np.full(len(self.tokens), np.log(0.5), np.float32)
         self.states = torch.randn(1, len(self.tokens), width)
 
     def hidden_of(self, groups: list[CachedGroup]) -> tuple[Tensor, list[GroupSpan]]:

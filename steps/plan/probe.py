@@ -3,6 +3,7 @@ widths and a few of the layers.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -11,11 +12,13 @@ import transformers
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedConfig
 
-from steps.cache.build import Models, compute_batch
+from steps.cache.compute import Models, compute_batch
 from steps.cache.key import CacheKey
 from steps.config import Experiment
+from steps.config.schema import Training
 from steps.device import best_device, working_dtype
 from steps.layouts import compute_states
+from steps.objectives.objective import Objective
 from steps.packing import ATTENTION
 from steps.plan.made_up import MadeUpStore, made_up_groups
 from steps.plan.parameters import build_classifier
@@ -24,6 +27,7 @@ from steps.plan.timing import LAYERS, extrapolate, seconds_per_token, timed
 from steps.score.cached import autocast
 from steps.train.assemble import choose_trained
 from steps.train.batches import TrainingGroup
+from steps.train.language_module import LanguageModule
 from steps.train.reward_module import RewardModule
 
 
@@ -72,44 +76,53 @@ def measure_rates(experiment: Experiment, runs: list[Run], generator: PreTrained
 
 def _training_rates(run: Run, longest: int) -> np.ndarray:
     """Return seconds [3]: of a training step and of scoring per token, of AdamW per parameter."""
-    settings, objective = run.settings, run.make_objective()
-    layers = settings.trained_layers or run.config.num_hidden_layers
+    layers = run.settings.trained_layers or run.config.num_hidden_layers
     module = _module(run, min(layers, LAYERS))
-    paired = settings.labels == "pairwise"
-
-    def prepare(tokens: int) -> list:
-        shape = module.config
-        encoded = made_up_groups(tokens, longest, shape.vocab_size)
-        module.cache = MadeUpStore(encoded, shape.hidden_size)
-        return module.cache.training_groups(paired)
-
-    def train(tokens: int) -> int:
-        groups = prepare(tokens)
-        objective.begin_step([group.lengths for group in groups])
-        with autocast(best_device().type, working_dtype(settings.precision)):
-            batch = module(groups)
-        objective.loss(batch).backward()
-        objective.end_step()
-        return _computed_tokens(groups, settings.layout)
-
-    @torch.inference_mode()
-    def score(tokens: int) -> int:
-        groups = prepare(tokens)
-        cached = [group.cached for group in groups]
-        with autocast(best_device().type, working_dtype(settings.precision)):
-            states = compute_states(
-                module.classifier, module.cache, cached, settings.layout, module.first_layer
-            )
-            module.classifier.score(states.hidden)
-        return _computed_tokens(groups, settings.layout)
+    train = partial(_train, module, run.settings, run.make_objective(), longest)
+    score = partial(_score, module, run.settings, longest)
 
     def measure(layers: int) -> np.ndarray:
-        _keep_layers(module.classifier, layers)
-        most = settings.tokens_per_batch
+        _keep_layers(module.unwrapped, layers)
+        most = run.settings.tokens_per_batch
         return np.array([seconds_per_token(train, most), seconds_per_token(score, most)])
 
     per_token = extrapolate(measure, layers)
     return np.append(per_token, _optimiser_rate(module))
+
+
+def _train(
+    module: LanguageModule, settings: Training, objective: Objective, longest: int, tokens: int
+) -> int:
+    """Compute the gradient of about ``tokens`` made-up tokens; return how many they were."""
+    groups = _fill(module, settings, longest, tokens)
+    objective.begin_step([group.lengths for group in groups])
+    with autocast(best_device().type, working_dtype(settings.precision)):
+        batch = module(groups)
+    objective.loss(batch).backward()
+    objective.end_step()
+    return _computed_tokens(groups, settings.layout)
+
+
+@torch.inference_mode()
+def _score(module: LanguageModule, settings: Training, longest: int, tokens: int) -> int:
+    """Compute the rewards of about ``tokens`` made-up tokens; return how many they were."""
+    groups = _fill(module, settings, longest, tokens)
+    cached = [group.cached for group in groups]
+    model, layout = module.unwrapped, settings.layout
+    with autocast(best_device().type, working_dtype(settings.precision)):
+        states = compute_states(model, module.cache, cached, layout, module.first_layer)
+        model.score(states.hidden)
+    return _computed_tokens(groups, layout)
+
+
+def _fill(
+    module: LanguageModule, settings: Training, longest: int, tokens: int
+) -> list[TrainingGroup]:
+    """Let the module read made-up groups; return them."""
+    shape = module.config
+    encoded = made_up_groups(tokens, longest, shape.vocab_size)
+    module.cache = MadeUpStore(encoded, shape.hidden_size)
+    return module.cache.training_groups(paired=settings.labels == "pairwise")
 
 
 def _computed_tokens(groups: list[TrainingGroup], layout: str) -> int:

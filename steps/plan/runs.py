@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from transformers import PreTrainedConfig
 
@@ -89,10 +88,6 @@ def _method_run(experiment: Experiment, name: str) -> Run:
         section="training",
         config=config,
         settings=settings,
-        make_objective=partial(_objective, method.terms, experiment),
+        make_objective=lambda: Objective(method.terms(experiment)),
         parameters=reward_model_parameters(config, settings, objective.needs),
     )
-
-
-def _objective(terms: Callable, experiment: Experiment) -> Objective:
-    return Objective(terms(experiment))

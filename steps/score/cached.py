@@ -43,6 +43,7 @@ def score_groups(
         with autocast(model.device.type, dtype):
             states = compute_states(model, cache, [cached], layout, first_layer)
             rewards = token_rewards(model, states.hidden).cpu().numpy()
+        token_ends = cache.token_ends(cached)
         for number, places in enumerate(states.places):
             own = rewards[places.numpy()]
             stored = slice(*cached.span.responses[number])
@@ -59,7 +60,7 @@ def score_groups(
                     "n_tokens": len(own),
                     "token_rewards": own,
                     "token_log_probs": cache.log_probs[stored],
-                    "token_ends": cached.token_ends[number],
+                    "token_ends": token_ends[number],
                 }
             )
         progress.advance(1)

@@ -7,9 +7,8 @@ Several processes: ``torchrun --nproc-per-node N -m steps.train model ...`` with
 import argparse
 from pathlib import Path
 
-import torch
-
 from steps.config import load_experiment
+from steps.device import use_threads
 from steps.errors import run_command
 from steps.train.frozen import write_frozen_layers
 from steps.train.generator import train_generator
@@ -54,7 +53,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     experiment = load_experiment(arguments.experiment)
-    torch.set_num_threads(experiment.threads)
+    use_threads(experiment.threads)
     actions_by_name = {
         "generator": train_generator,
         "frozen": write_frozen_layers,

@@ -1,6 +1,7 @@
 """Which prompt groups an optimiser step sees, how they are shared out, and what a term gets."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from steps.groups.schema import PromptGroup
 from steps.objectives.batch import Lengths
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrainingGroup:
     """A cached prompt group with its labels; each response is computed once per step.
 
@@ -52,21 +53,18 @@ class TrainingGroup:
 
 def pair_groups(cache: TokenStore, pairs: pd.DataFrame) -> list[TrainingGroup]:
     """Return the groups that have pairs, in the order of the cache."""
-    groups = []
-    by_group = dict(iter(pairs.groupby("group_id", sort=False)))
-    for group_id, cached in cache.groups.items():
-        rows = by_group.get(group_id)
-        if rows is not None:
-            margins = rows["margin"].to_numpy(np.float32, na_value=np.nan, copy=True)
-            groups.append(
-                TrainingGroup(
-                    cached,
-                    _integers(rows["chosen"]),
-                    _integers(rows["rejected"]),
-                    torch.from_numpy(margins),
-                )
-            )
-    return groups
+    places = pd.Index(cache.groups).get_indexer(pairs["group_id"])
+    order = np.argsort(places, kind="stable")
+    bounds = np.searchsorted(places[order], np.arange(len(cache.groups) + 1))
+    pairs = pairs.iloc[order]
+    # The groups share these: a tensor of its own for each would take several times the memory.
+    chosen, rejected = _integers(pairs["chosen"]), _integers(pairs["rejected"])
+    margins = torch.from_numpy(pairs["margin"].to_numpy(np.float32, na_value=np.nan, copy=True))
+    return [
+        TrainingGroup(cached, chosen[start:end], rejected[start:end], margins[start:end])
+        for cached, (start, end) in zip(cache.groups.values(), pairwise(bounds), strict=True)
+        if start < end
+    ]
 
 
 def labelled_groups(cache: TokenStore, groups: list[PromptGroup]) -> list[TrainingGroup]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steps.backbone import load_generator, load_tokenizer
@@ -28,16 +28,9 @@ from steps.pairs.schema import read_pairs
 from steps.provenance import RunCard
 from steps.train.adapters import add_lora, merge_lora
 from steps.train.batches import pair_groups
-from steps.train.reward_module import RewardModule
+from steps.train.language_module import LanguageModule
 from steps.train.run import run_to_the_end, training_code
 from steps.train.trainer import RewardTrainer
-
-
-class GeneratorModule(RewardModule):
-    """A causal language model in the place of the reward model: it has no rewards."""
-
-    def _rewards(self, hidden: Tensor) -> Tensor:
-        return hidden.new_zeros(len(hidden), dtype=torch.float32)
 
 
 def train_generator(arguments: argparse.Namespace, experiment: Experiment) -> None:
@@ -102,7 +95,7 @@ def _assemble(
     store: TokenStore,
     objective: Objective,
     seed: int,
-) -> GeneratorModule:
+) -> LanguageModule:
     torch.manual_seed(seed)  # before the adapters exist
     dtype = working_dtype(settings.precision) if settings.mode == "lora" else torch.float32
     model = load_generator(folder, experiment, dtype).to(best_device()).train()
@@ -114,7 +107,7 @@ def _assemble(
         model.requires_grad_(True)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()
-    module = GeneratorModule(
+    module = LanguageModule(
         model=trained,
         cache=store,
         first_layer=None,
@@ -128,7 +121,7 @@ def _assemble(
 
 
 def _write(
-    module: GeneratorModule,
+    module: LanguageModule,
     tokenizer: PreTrainedTokenizerBase,
     rows: list[dict[str, float]],
     arguments: argparse.Namespace,
@@ -137,12 +130,11 @@ def _write(
     with atomic_path(arguments.output) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-    log = pd.DataFrame(rows).drop(columns="pair_accuracy")  # there are no rewards
     with atomic_path(arguments.training_log) as temporary:
-        log.to_csv(temporary, index=False, float_format="%.6g")
+        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")
 
 
-def _plain_model(module: GeneratorModule) -> PreTrainedModel:
+def _plain_model(module: LanguageModule) -> PreTrainedModel:
     """Return the causal language model with adapters merged and its trained head in place."""
     model = module.model
     model = merge_lora(model) if hasattr(model, "merge_and_unload") else model

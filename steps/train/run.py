@@ -42,46 +42,32 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
         )
     objective = Objective(method.terms(experiment))
     check_needs(objective.needs, experiment)
-    settings = experiment.training
-    sections = ("training", "consistency", "bradley_terry", "grm")
+    sections = ("training", *method.reads)
     used = {name: getattr(experiment, name).model_dump() for name in sections}
     card = RunCard("train", used, arguments.seed)
     cache = Cache(arguments.cache)
     groups = _training_groups(arguments, experiment, cache, objective)
     tokenizer = load_tokenizer(arguments.backbone, experiment)
-    assembled = assemble(
-        experiment,
-        arguments.backbone,
-        cache,
-        objective.needs,
-        method.lm_gradient_scale(experiment),
-        arguments.seed,
-    )
-    check_cache(cache, experiment, arguments.backbone, tokenizer, assembled.first_layer)
-    if assembled.first_layer is not None:
-        check_frozen(arguments.frozen, assembled.module.model, assembled.first_layer)
+    scale = method.lm_gradient_scale(experiment)
+    needs, seed = objective.needs, arguments.seed
+    assembled = assemble(experiment, arguments.backbone, cache, needs, scale, seed)
+    first_layer = assembled.first_layer
+    check_cache(cache, experiment, arguments.backbone, tokenizer, first_layer)
+    if first_layer is not None:
+        check_frozen(arguments.frozen, assembled.module.model, first_layer)
     work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
-    run = {"method": arguments.method, "seed": arguments.seed, "cache": cache.meta["digest"]}
-    run |= {"groups": sha256(arguments.groups), "pairs": sha256(arguments.pairs)} | used
-    run |= {"backbone": weights_hash(arguments.backbone), "code": training_code()}
-    run["declaration"] = method_hash(arguments.method)
+    name = f"train {arguments.method} seed {seed}"
     trainer = RewardTrainer(
-        module=assembled.module,
-        objective=objective,
-        groups=groups,
-        settings=settings,
-        work=work,
-        seed=arguments.seed,
-        name=f"train {arguments.method} seed {arguments.seed}",
+        assembled.module, objective, groups, experiment.training, work, seed, name
     )
 
     def write() -> None:
         facts = {
             "method": arguments.method,
             "description": method.description,
-            "seed": arguments.seed,
-            "mode": settings.mode,
-            "first_trained_layer": assembled.first_layer,
+            "seed": seed,
+            "mode": experiment.training.mode,
+            "first_trained_layer": first_layer,
             "cache": cache.meta["digest"],
             "terms": objective.state(),
         }
@@ -89,7 +75,21 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
         inputs = [arguments.groups, arguments.pairs, arguments.cache]
         card.write(arguments.card, inputs, [arguments.output, arguments.training_log], **facts)
 
-    run_to_the_end(trainer, work, run, write)
+    run_to_the_end(trainer, work, _run(arguments, cache) | used, write)
+
+
+def _run(arguments: argparse.Namespace, cache: Cache) -> dict[str, Any]:
+    """Return what, besides settings, the weights of a checkpoint depend on."""
+    return {
+        "method": arguments.method,
+        "seed": arguments.seed,
+        "cache": cache.meta["digest"],
+        "groups": sha256(arguments.groups),
+        "pairs": sha256(arguments.pairs),
+        "backbone": weights_hash(arguments.backbone),
+        "code": training_code(),
+        "declaration": method_hash(arguments.method),
+    }
 
 
 def training_code() -> dict[str, str]:

@@ -1,5 +1,5 @@
-"""`transformers.Trainer` for reward models: its loop, logging, checkpoints and processes, with
-optimiser steps made of whole prompt groups and losses that are exact over a whole step.
+"""`transformers.Trainer` for reward and language models: its loop, logging, checkpoints and
+processes, with optimiser steps of whole prompt groups and losses that are exact over a whole step.
 
 One "batch" of the loop is an optimiser step. `training_step` computes this process's share of it,
 micro-batch by micro-batch, so that neither the size of a micro-batch nor the number of processes
@@ -15,55 +15,29 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from steps.config.schema import Training
 from steps.errors import UserError
 from steps.files import named_errors, read_json, write_json
 from steps.objectives.batch import Batch
 from steps.objectives.objective import Objective
-from steps.progress import Progress
+from steps.train.arguments import training_arguments
 from steps.train.batches import MicroBatch, TrainingGroup, padding_share, share_out, step_plan
+from steps.train.callbacks import ShowProgress
 from steps.train.checkpoints import seal
-from steps.train.reward_module import RewardModule
+from steps.train.language_module import LanguageModule
+from steps.train.optimiser import make_optimizer, make_scheduler
 
 WEIGHTS, OBJECTIVE = "trained.safetensors", "objective.json"
 
 
-def training_arguments(settings: Training, work: Path, steps: int, seed: int) -> TrainingArguments:
-    """Return the arguments of `transformers.Trainer` for one run of ``steps`` optimiser steps."""
-    arguments = TrainingArguments(
-        output_dir=str(work),
-        max_steps=steps,
-        per_device_train_batch_size=1,  # one optimiser step, see the module's text
-        learning_rate=settings.learning_rate,
-        max_grad_norm=settings.max_gradient_norm,
-        bf16=settings.precision == "bf16" and torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
-        seed=seed,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=settings.checkpoint_steps,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        ddp_find_unused_parameters=False,
-        ddp_broadcast_buffers=False,  # there is none that training changes
-        log_level="error",
-    )
-    # One process, one GPU: several are used through torchrun, not through `nn.DataParallel`.
-    arguments._n_gpu = min(arguments.n_gpu, 1)
-    return arguments
-
-
 class RewardTrainer(Trainer):
-    """Trains a `RewardModule` on one objective; the log is `state.log_history`."""
+    """Trains a module on one objective; the log is `state.log_history`."""
 
     def __init__(
         self,
-        module: RewardModule,
+        module: LanguageModule,
         objective: Objective,
         groups: list[TrainingGroup],
         settings: Training,
@@ -79,7 +53,7 @@ class RewardTrainer(Trainer):
         super().__init__(module, arguments, train_dataset=self.plan, callbacks=callbacks)
         self.remove_callback(PrinterCallback)
         if self.is_world_process_zero():
-            self.add_callback(_ShowProgress(name, self.plan, groups))
+            self.add_callback(ShowProgress(name, self.plan, groups))
 
     # --- data
 
@@ -95,32 +69,15 @@ class RewardTrainer(Trainer):
     # --- optimisation
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW; the LM head's copy has a rate of its own."""
         if self.optimizer is None:
             module = self.accelerator.unwrap_model(model or self.model)
-            settings = self.settings
-            decay = settings.weight_decay
-            parts = [{"params": module.main_parameters, "lr": settings.learning_rate}]
-            if module.lm_head is not None:
-                head = {"params": [module.lm_head], "lr": settings.lm_head_learning_rate}
-                parts.append(head | {"weight_decay": 0.0})
-            self.optimizer = torch.optim.AdamW(parts, weight_decay=decay)
+            self.optimizer = make_optimizer(module, self.settings)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer=None):
-        """Linear warm-up and a cosine to zero; the LM head's rate is fixed (the release's form)."""
         if self.lr_scheduler is None:
-            warmup = math.ceil(self.settings.warmup_share * num_training_steps)
-
-            def cosine(step: int) -> float:
-                if step < warmup:
-                    return step / warmup
-                done = (step - warmup) / max(1, num_training_steps - warmup)
-                return 0.5 * (1 + math.cos(math.pi * done))
-
             optimizer = optimizer or self.optimizer
-            shapes = [cosine, lambda step: 1.0][: len(optimizer.param_groups)]
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, shapes)
+            self.lr_scheduler = make_scheduler(optimizer, self.settings, num_training_steps)
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
@@ -140,7 +97,7 @@ class RewardTrainer(Trainer):
         state = self.objective.state()
         self.objective.begin_step(lengths)
         # On the device until the end of the step: no micro-batch waits for a number.
-        totals = torch.zeros(3, dtype=torch.float64, device=self.args.device)
+        totals = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         for number, micro_batch in enumerate(own):
             last = number == len(own) - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
@@ -149,11 +106,13 @@ class RewardTrainer(Trainer):
                 # Data-parallel training averages over processes; the parts add up.
                 self.accelerator.backward(part * self.args.world_size)
             if micro_batch.counts:
-                totals += torch.stack([part.detach().double(), *_right(batch)])
+                totals += torch.stack([part.detach().double(), _right(batch)])
         self.objective.end_step(self._over_processes)
-        loss, right, pairs = (self._over_processes(value) for value in totals.tolist())
+        loss, right = (self._over_processes(value) for value in totals.tolist())
         self._check_finite(loss, inputs)
-        row = {"pairs": int(pairs), "loss": loss, "pair_accuracy": right / max(pairs, 1)}
+        row = {"pairs": sum(part.pairs for part in lengths), "loss": loss}
+        if batch.chosen.rewards is not None:
+            row["pair_accuracy"] = right / max(row["pairs"], 1)
         if self.settings.layout == "padded":
             row["padding_share"] = padding_share([b for share in shares for b in share])
         # The state is that which the step used.
@@ -207,7 +166,7 @@ class RewardTrainer(Trainer):
 
     def rows(self) -> list[dict[str, float]]:
         """Return the log, one row per optimiser step, over all interruptions."""
-        rows = [dict(row) for row in self.state.log_history if "pair_accuracy" in row]
+        rows = [dict(row) for row in self.state.log_history if "loss" in row]
         first = ("step", "epoch", "pairs", "loss", "pair_accuracy")
         for row in rows:  # the loop takes the whole plan for one epoch
             row["epoch"] = row["step"] * self.settings.epochs / len(self.plan)
@@ -245,25 +204,10 @@ class RewardTrainer(Trainer):
         self.objective.load_state(read_json(folder / OBJECTIVE))
 
 
-def _right(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return how many pairs (pointwise: responses) are on their label's side, and of how many."""
+def _right(batch: Batch) -> Tensor:
+    """Return how many pairs (pointwise: responses) are on their label's side; 0 without rewards."""
+    if batch.chosen.rewards is None:
+        return torch.zeros((), dtype=torch.float64, device=batch.chosen.mask.device)
     chosen, rejected = batch.chosen.final_rewards, batch.rejected.final_rewards
     right = chosen > rejected if batch.paired else torch.cat([chosen > 0, rejected < 0])
-    return right.sum().double(), chosen.new_tensor(len(right), dtype=torch.float64)
-
-
-class _ShowProgress(TrainerCallback):
-    """Shows tokens per second and the time left."""
-
-    def __init__(self, name: str, plan: list[list[int]], groups: list[TrainingGroup]):
-        self.name = name
-        self.tokens = [sum(groups[i].cached.span.tokens for i in step) for step in plan]
-
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
-        done = sum(self.tokens[: state.global_step])
-        self.progress = Progress(self.name, sum(self.tokens), "tokens", done)
-
-    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
-        if logs and "loss" in logs:
-            note = f"loss {logs['loss']:.4f}"
-            self.progress.advance(self.tokens[state.global_step - 1], note)
+    return right.sum().double()

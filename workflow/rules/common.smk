@@ -9,6 +9,7 @@ from steps.config.workflow import (
     read_experiment,
     reference_options,
 )
+from steps.objectives.registry import sections_read
 
 NAME, FILE, EXPERIMENT = read_experiment(config)
 RESULTS = f"results/{NAME}"

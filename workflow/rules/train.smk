@@ -41,9 +41,9 @@ rule train:
         "../../environment.yml"
     threads: EXPERIMENT.threads
     params:
-        depends=depends(
+        depends=lambda wildcards: depends(
             EXPERIMENT,
-            ["training", "consistency", "bradley_terry", "grm", "threads"],
+            ["training", *sections_read(wildcards.method), "threads"],
             [".", "train", "objectives", "cache"],
         ),
         method=lambda wildcards: method_hash(wildcards.method),

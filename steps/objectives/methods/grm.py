@@ -17,6 +17,7 @@ def _terms(experiment: Experiment) -> list[Weighted]:
 METHOD = Method(
     title="GRM",
     description="the outcome loss regularised by text generation, in the form of grm.form",
+    reads=("grm",),
     terms=_terms,
     # The paper knows no such factor; the one of the training section is the ICRM release's.
     lm_gradient_scale=lambda experiment: experiment.grm.lm_gradient_scale,

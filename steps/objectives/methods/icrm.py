@@ -21,5 +21,6 @@ def icrm_terms(experiment: Experiment, regulariser: Term) -> list[Weighted]:
 METHOD = Method(
     title="ICRM",
     description="GRM plus intra-trajectory consistency weighted by generator probabilities",
+    reads=("consistency",),
     terms=lambda experiment: icrm_terms(experiment, Consistency(experiment.consistency)),
 )

@@ -8,5 +8,6 @@ from steps.objectives.weights import inverted
 METHOD = Method(
     title="ICRM, inverted weights",
     description="ICRM with w = 1 - p, one minus the generator's probability",
+    reads=("consistency",),
     terms=lambda experiment: icrm_terms(experiment, Consistency(experiment.consistency, inverted)),
 )

@@ -8,6 +8,7 @@ from steps.objectives.weights import shuffled_probability
 METHOD = Method(
     title="ICRM, shuffled weights",
     description="ICRM with the generator's probabilities permuted inside each response",
+    reads=("consistency",),
     terms=lambda experiment: icrm_terms(
         experiment, Consistency(experiment.consistency, shuffled_probability)
     ),

@@ -7,5 +7,6 @@ from steps.objectives.smoothing import Smoothing
 METHOD = Method(
     title="ICRM, plain smoothing",
     description="ICRM with the weighted squared difference of neighbouring rewards as regulariser",
+    reads=("consistency",),
     terms=lambda experiment: icrm_terms(experiment, Smoothing()),
 )

@@ -8,5 +8,6 @@ from steps.objectives.weights import one
 METHOD = Method(
     title="ICRM, uniform weights",
     description="ICRM with w = 1 in place of the generator's probability",
+    reads=("consistency",),
     terms=lambda experiment: icrm_terms(experiment, Consistency(experiment.consistency, one)),
 )

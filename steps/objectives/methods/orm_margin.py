@@ -6,6 +6,7 @@ from steps.objectives.margin import MarginBradleyTerry
 METHOD = Method(
     title="ORM + margin",
     description="Bradley-Terry whose margin is the difference of the ratings",
+    reads=("bradley_terry",),
     terms=lambda experiment: [
         Weighted(1.0, MarginBradleyTerry(experiment.bradley_terry.margin_scale))
     ],

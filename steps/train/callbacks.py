@@ -1,0 +1,23 @@
+"""What the training loop does beside training: show how far it is."""
+
+from transformers import TrainerCallback
+
+from steps.progress import Progress
+from steps.train.batches import TrainingGroup
+
+
+class ShowProgress(TrainerCallback):
+    """Shows tokens per second and the time left."""
+
+    def __init__(self, name: str, plan: list[list[int]], groups: list[TrainingGroup]):
+        self.name = name
+        self.tokens = [sum(groups[i].cached.span.tokens for i in step) for step in plan]
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        done = sum(self.tokens[: state.global_step])
+        self.progress = Progress(self.name, sum(self.tokens), "tokens", done)
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+        if logs and "loss" in logs:
+            note = f"loss {logs['loss']:.4f}"
+            self.progress.advance(self.tokens[state.global_step - 1], note)
