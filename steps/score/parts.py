@@ -1,0 +1,182 @@
+"""Scoring a file in parts, so that a run that was killed continues after its last whole part.
+
+The parts lie in a hidden folder beside the output, bound to everything that their bytes depend on.
+Each is scored by itself, so the output has the same bytes however often the run was interrupted.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from steps.errors import UserError
+from steps.files import atomic_path, read_json, refuse_foreign_files, remove, write_json
+from steps.groups.files import iterate_file
+from steps.groups.schema import PromptGroup, read_table
+from steps.lock import only_writer
+from steps.progress import Progress
+from steps.score.reward_model import RewardModel
+from steps.score.schema import rewards_schema
+from steps.score.stream import ScoredGroup, score_stream
+
+RESPONSES_PER_PART = 128  # about what a kill costs
+RESPONSES_PER_ROW_GROUP = 10_000  # of the output
+_FACTS = b"facts"  # metadata of a part: its rows of the input, and what is wrong with some
+Row = tuple[int, PromptGroup | UserError]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a file is scored; the fields are arguments of `steps.score.stream.score_stream`."""
+
+    max_length: int
+    truncate: bool
+    token_rewards: bool
+    tokens_per_batch: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is scored, and how.
+
+    Attributes:
+        path: file of groups or pairs.
+        skip: leave out rows that cannot be scored and list them in ``<output>.errors.jsonl``.
+    """
+
+    model: RewardModel
+    path: Path
+    settings: Settings
+    skip: bool
+
+
+def score_file(job: Job, rows: int, plan: dict[str, Any], output: Path) -> list[Path]:
+    """Score a file of ``rows`` rows into ``output``; continue where an earlier run stopped.
+
+    Args:
+        plan: all that the scores depend on; parts of another one are thrown away.
+    Returns:
+        The files written.
+    Raises:
+        UserError: a row cannot be scored and is not to be skipped, or the input is damaged.
+    """
+    folder = output.with_name(f".{output.name}.parts")
+    schema = rewards_schema(job.settings.token_rewards, job.model.files.origin)
+    with only_writer(folder):
+        _open_folder(folder, plan)
+        done = sum(_facts(file)["rows"] for file in folder.glob("*.parquet"))
+        progress = Progress(f"score {job.path.name}", rows, "rows", done)
+        for number, part in enumerate(_cut(iterate_file(job.path))):
+            file = folder / f"{number:08d}.parquet"
+            if not file.is_file():
+                _score_part(job, part, progress, schema, file)
+        outputs = _join(folder, schema, output)
+        remove(folder)
+    return outputs
+
+
+def _cut(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    part, size = [], 0
+    for number, group in rows:
+        part.append((number, group))
+        size += len(group.responses) if isinstance(group, PromptGroup) else 1
+        if size >= RESPONSES_PER_PART:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _open_folder(folder: Path, plan: dict[str, Any]) -> None:
+    """Make the folder of parts; parts of another plan go."""
+    if folder.is_dir():
+        parts = {p.name for p in folder.glob("*.parquet*")} | {".plan.json.part"}
+        refuse_foreign_files(folder, {"plan.json", *parts})
+        if (folder / "plan.json").is_file() and read_json(folder / "plan.json") == plan:
+            return
+    remove(folder)
+    write_json(folder / "plan.json", plan)
+
+
+def _score_part(
+    job: Job, rows: list[Row], progress: Progress, schema: pa.Schema, file: Path
+) -> None:
+    """Score some rows and write them, with what is wrong with those that are left out."""
+    numbers = {group.group_id: number for number, group in rows if isinstance(group, PromptGroup)}
+    errors: list[dict] = []
+
+    def complain(number: int, group_id: str | None, message: str) -> None:
+        if not job.skip:
+            raise UserError(message)
+        errors.append({"row": number, "group_id": group_id, "error": message})
+        progress.advance(1)
+
+    def complain_of_group(group: PromptGroup, error: UserError) -> None:
+        number = numbers[group.group_id]
+        place = f"{job.path}: row {number} (group '{group.group_id}')"
+        complain(number, group.group_id, f"{place}: {error}")
+
+    groups = []
+    for number, group in rows:
+        if isinstance(group, UserError):
+            complain(number, None, str(group))
+        else:
+            groups.append(group)
+    records = []
+    for scored in score_stream(job.model, groups, **vars(job.settings), on_error=complain_of_group):
+        records += _rows_of(scored)
+        progress.advance(1)
+    errors.sort(key=lambda error: error["row"])
+    table = pa.Table.from_pylist(records, schema)
+    with atomic_path(file) as temporary:
+        metadata = {_FACTS: json.dumps({"rows": len(rows), "errors": errors})}
+        pq.write_table(table.replace_schema_metadata(metadata), temporary)
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    return json.loads(pq.read_schema(file).metadata[_FACTS])
+
+
+def _rows_of(group: ScoredGroup) -> Iterator[dict[str, Any]]:
+    for number, reward in enumerate(group.rewards):
+        row = {
+            "group_id": group.group_id,
+            "response": number,
+            "reward": reward,
+            "n_tokens": group.n_tokens[number],
+            "truncated": group.truncated[number],
+        }
+        if group.token_rewards is not None:
+            row["token_rewards"] = group.token_rewards[number]
+            row["token_ends"] = group.token_ends[number]
+        yield row
+
+
+def _join(folder: Path, schema: pa.Schema, output: Path) -> list[Path]:
+    """Write the output from the parts, and the list of skipped rows where there are any."""
+    errors_file = output.with_name(output.name + ".errors.jsonl")
+    skipped, waiting = 0, []
+    with ExitStack() as stack:
+        writer = pq.ParquetWriter(stack.enter_context(atomic_path(output)), schema)
+        stack.enter_context(writer)
+        listing = stack.enter_context(atomic_path(errors_file))
+        lines = stack.enter_context(listing.open("w", encoding="utf-8"))
+        for part in sorted(folder.glob("*.parquet")):
+            waiting.append(read_table(part, schema))
+            for error in _facts(part)["errors"]:
+                lines.write(json.dumps(error, ensure_ascii=False) + "\n")
+                skipped += 1
+            if sum(table.num_rows for table in waiting) >= RESPONSES_PER_ROW_GROUP:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting = []
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting))
+    if not skipped:
+        remove(errors_file)
+        return [output]
+    return [output, errors_file]
