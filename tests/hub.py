@@ -64,10 +64,15 @@ class Hub:
 
 
 @contextmanager
-def serve() -> Iterator[Hub]:
-    """Serve a hub, empty at first, on a free port."""
+def serve(handler: type["Handler"] | None = None) -> Iterator[Hub]:
+    """Serve a hub, empty at first, on a free port.
+
+    Args:
+        handler: answers more than `Handler` does.
+    """
     hub = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
+    answering = type("Answering", (handler or Handler,), {"hub": hub})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), answering)
     hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
@@ -79,7 +84,9 @@ def serve() -> Iterator[Hub]:
         thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Answers downloads."""
+
     hub: Hub
     protocol_version = "HTTP/1.1"
 
@@ -87,23 +94,23 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: the tests look at `Hub.asked`."""
 
     def do_HEAD(self) -> None:
-        self._answer()
+        self.answer()
 
     def do_GET(self) -> None:
-        self._answer()
+        self.answer()
 
     def do_POST(self) -> None:
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._answer()
+        self.answer()
 
-    def _answer(self) -> None:
+    def answer(self) -> None:
         path = self.path.partition("?")[0]
         self.hub.asked.append(f"{self.command} {path}")
         found = re.fullmatch(r"(/api)?/(?:(datasets|models)/)?([^/]+/[^/]+)(?:/(.*))?", path)
         api, kind, name, rest = found.groups() if found else (None, None, None, None)
         repository = self.hub.repositories.get(f"{kind or 'models'}/{name}")
         if repository is None:
-            self._fail(401, "RepoNotFound")  # to one who is not logged in
+            self.fail(401, "RepoNotFound")  # to one who is not logged in
         elif not api:
             self._file(repository, *(rest or "").split("/", 2)[1:])
         else:
@@ -113,13 +120,13 @@ class _Handler(BaseHTTPRequestHandler):
         self, repository: Repository, name: str, what: str, commit: str, path: str = ""
     ) -> None:
         if commit not in ("main", COMMIT):
-            self._fail(404, "RevisionNotFound")
+            self.fail(404, "RevisionNotFound")
         elif what == "revision":
             siblings = [{"rfilename": file} for file in repository.files]
             about = {"id": name, "sha": COMMIT, "private": False, "gated": bool(repository.gated)}
-            self._json(about | {"siblings": siblings, "tags": [], "downloads": 0})
+            self.json(about | {"siblings": siblings, "tags": [], "downloads": 0})
         elif what == "tree":
-            self._json(
+            self.json(
                 _tree(
                     repository.files,
                     f"{path}/" if path else "",
@@ -128,23 +135,23 @@ class _Handler(BaseHTTPRequestHandler):
             )
         elif what == "paths-info":
             asked = json.loads(self.body)["paths"]
-            self._json([_entry(f, d) for f, d in repository.files.items() if f in asked])
+            self.json([_entry(f, d) for f, d in repository.files.items() if f in asked])
         else:
-            self._fail(404, "EntryNotFound")
+            self.fail(404, "EntryNotFound")
 
     def _file(self, repository: Repository, commit: str = "", path: str = "") -> None:
         if repository.gated:
-            self._fail(repository.gated, "GatedRepo")
+            self.fail(repository.gated, "GatedRepo")
         elif commit not in ("main", COMMIT):
-            self._fail(404, "RevisionNotFound")
+            self.fail(404, "RevisionNotFound")
         elif path not in repository.files:
-            self._fail(404, "EntryNotFound")
+            self.fail(404, "EntryNotFound")
         else:
             data = repository.files[path]
             etag = f'"{hashlib.sha256(data).hexdigest()}"'
             self._send(data, path in repository.cut, {"ETag": etag, "X-Repo-Commit": COMMIT})
 
-    def _json(self, value) -> None:
+    def json(self, value) -> None:
         self._send(json.dumps(value).encode(), False, {"Content-Type": "application/json"})
 
     def _send(self, data: bytes, cut: bool, headers: dict[str, str]) -> None:
@@ -156,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data[: len(data) // 2] if cut else data)
             self.close_connection = cut
 
-    def _fail(self, status: int, code: str) -> None:
+    def fail(self, status: int, code: str) -> None:
         self.send_response(status)
         self.send_header("X-Error-Code", code)
         self.send_header("X-Error-Message", code)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from steps.config import load_experiment
 from steps.errors import run_command
-from steps.export.folder import export_model
 from steps.export.push import push_main
 from steps.provenance import RunCard
 
@@ -31,6 +30,8 @@ def main() -> None:
     parser.add_argument("--training-card", type=Path, help="run card of the train step")
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
     arguments = parser.parse_args()
+
+    from steps.export.folder import export_model  # takes seconds, which `push` does not need
 
     card = RunCard("export", {})
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None

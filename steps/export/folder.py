@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 
 from steps.config import Experiment
 from steps.errors import UserError
+from steps.export import CARD, PROVENANCE, WEIGHTS
 from steps.export.card import Origin, model_card
 from steps.export.configuration import portable_config
 from steps.export.scores import model_scores
@@ -15,8 +16,6 @@ from steps.export.tokenizer import write_tokenizer
 from steps.files import atomic_path, read_json, sha256, write_json, write_text
 from steps.provenance import code_facts
 from steps.score.model_files import FACTS
-
-WEIGHTS, CARD, PROVENANCE = "model.safetensors", "README.md", "provenance.json"
 
 
 def export_model(

@@ -13,7 +13,7 @@ from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
 from steps.errors import UserError
-from steps.export.folder import CARD, PROVENANCE, WEIGHTS
+from steps.export import CARD, PROVENANCE, WEIGHTS
 from steps.files import read_json, sha256
 
 
