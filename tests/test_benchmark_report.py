@@ -50,7 +50,7 @@ def result(results: Path, experiment: Experiment) -> BenchmarkResult:
 
 
 def test_sections_come_first_and_what_is_missing_stays_empty(result, experiment) -> None:
-    table = result.table(experiment, result.headline)
+    table = result.headline_table(experiment)
     assert [number for _, number in table.columns] == [*ROWS, "Score"]
     assert table.counts[1] == "18"
     rows = {title: (seeds, cells) for title, seeds, cells in table.rows}
@@ -100,5 +100,5 @@ def test_published_scores_of_the_backbone_stand_below_with_their_source(
         "76.8",
         "75.3",
     ]
-    assert "- Published: GRM-Gemma-2B-sftreg: " in text
+    assert "- Published: GRM-Gemma-2B-sftreg: " in text and "not cited" not in text
     assert "published" not in benchmark_files(result, experiment, results)["benchmark_example.md"]

@@ -16,7 +16,7 @@ from steps.report.markdown import bullets, grid
 
 def benchmark_markdown(result: BenchmarkResult, experiment: Experiment) -> str:
     """Return the text of one benchmark."""
-    table = result.table(experiment, result.headline)
+    table = result.headline_table(experiment)
     citations = [f"Published: {row.citation}." for row in result.published(experiment)]
     parts = [
         f"# {experiment.title}: {result.title} ('{result.name}')\n",
@@ -67,7 +67,7 @@ def _differences(result: BenchmarkResult, experiment: Experiment) -> list[str]:
     """A sentence for each two trained methods and number, paired over the same prompts."""
     sentences = []
     for row in result.differences.itertuples():
-        if row.number not in result.headline:
+        if row.number not in result.benchmark.headline:
             continue
         one_run = ", one run only" if row.seeds == 1 else ""
         names = [row_title(name, experiment) for name in (row.method, row.reference)]

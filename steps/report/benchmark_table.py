@@ -42,11 +42,6 @@ class BenchmarkResult:
         return self.benchmark.title
 
     @property
-    def headline(self) -> list[str]:
-        """The numbers that are shown first."""
-        return list(self.benchmark.headline)
-
-    @property
     def parts(self) -> list[str]:
         """The other numbers that any method has."""
         known = self.methods.loc[self.methods["value"].notna(), "number"]
@@ -58,8 +53,16 @@ class BenchmarkResult:
         name = Path(backbone.id).name if isinstance(backbone, HubBackbone) else backbone.source
         return published_rows(self.benchmark.name, name)
 
+    def headline_table(self, experiment: Experiment) -> NumberTable:
+        """Arrange the headline numbers, ours and below them what is published."""
+        table = self.table(experiment, list(self.benchmark.headline))
+        for row in self.published(experiment):
+            cells = [Cell(row.cell(number)) for _, number in table.columns]
+            table.rows.append((f"{row.method} (published)", MISSING, cells))
+        return table
+
     def table(self, experiment: Experiment, numbers: list[str]) -> NumberTable:
-        """Arrange ``numbers``; methods in the order of the runs, then what is published."""
+        """Arrange ``numbers``; methods in the order of the runs."""
         found = self.methods.set_index(["method", "number"])
         rows = []
         for method in dict.fromkeys(self.methods["method"]):
@@ -67,9 +70,6 @@ class BenchmarkResult:
             drawn = method not in experiment.methods
             cells = [_cell(row, drawn) for row in of_method]
             rows.append((row_title(method, experiment), str(of_method[0]["seeds"]), cells))
-        for row in self.published(experiment):
-            cells = [Cell(row.cell(number)) for number in numbers]
-            rows.append((f"{row.method} (published)", MISSING, cells))
         most = self.methods.groupby("number")["n"].max()
         counts = [str(most[number]) for number in numbers]
         return NumberTable([(self.title, number) for number in numbers], rows, counts)
