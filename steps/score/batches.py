@@ -50,7 +50,7 @@ def _store(batch: list[Conversation]) -> tuple[TokenStore, list[CachedGroup]]:
     for prompt, conversations in groupby(batch, key=lambda each: each.prompt):
         responses = [each.response for each in conversations]
         span = span_of(len(prompt), [len(r.ids) for r in responses], len(tokens))
-        groups.append(CachedGroup("", span, tuple(np.array(r.ends) for r in responses)))
+        groups.append(CachedGroup("", span))
         tokens += prompt + [i for r in responses for i in r.ids]
     store.tokens = np.array(tokens, np.int32)
     return store, groups
