@@ -146,6 +146,20 @@ def test_batches_that_changed_on_disk_are_computed_again(
     assert contents(output) == contents(cache.folder)
 
 
+def test_a_journal_without_hashes_is_not_believed(
+    cache: Cache, parts, tmp_path: Path, monkeypatch
+) -> None:
+    models, encoded, key = parts
+    work, output = tmp_path / "work2", tmp_path / "cache2"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build_module, "compute_batch", stop_after(1))
+        build_cache(models, encoded, key, 150, work, output)
+    sizes = {path.name: path.stat().st_size for path in work.glob("*.bin")}
+    (work / "journal.jsonl").write_text(json.dumps(sizes) + "\n")
+    assert build_cache(models, encoded, key, 150, work, output) == 0
+    assert contents(output) == contents(cache.folder)
+
+
 def test_a_second_writer_is_refused(parts, tmp_path: Path) -> None:
     models, encoded, key = parts
     with (

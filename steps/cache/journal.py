@@ -65,9 +65,12 @@ class Journal:
         path, lines = self.work / JOURNAL, []
         for line in path.read_text().splitlines() if path.is_file() else []:
             try:
-                lines.append(json.loads(line))
+                files = json.loads(line)
             except json.JSONDecodeError:
                 break  # the kill came while this line was written
+            if not all(isinstance(facts, dict) for facts in files.values()):
+                break  # of an earlier version, which noted no hashes
+            lines.append(files)
         return lines
 
     def _hashes_after(self, line: dict) -> dict | None:
