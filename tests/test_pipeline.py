@@ -16,7 +16,16 @@ from steps.benchmarks.items import read_items
 from steps.benchmarks.rewardbench import REWARDBENCH
 from tests.conftest import ROOT
 
-PARTS = ["Snakefile", "workflow", "steps", "config", "examples", "profiles", "environment.yml"]
+PARTS = [
+    "Snakefile",
+    "workflow",
+    "steps",
+    "config",
+    "docs",
+    "examples",
+    "profiles",
+    "environment.yml",
+]
 # What the next kill waits for: the run is then inside the stage that follows.
 KILL_WHEN = [
     "resources/models/tiny-16x3-seed0/config.json",
@@ -88,6 +97,13 @@ def test_the_run_leaves_every_fixed_name(undisturbed: Path) -> None:
 def test_a_second_run_has_nothing_to_do(undisturbed: Path) -> None:
     result = run(undisturbed)
     assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_a_model_is_exported_with_its_scores(undisturbed: Path) -> None:
+    result = run(undisturbed, "results/tiny/exports/icrm/seed1")
+    assert result.returncode == 0, result.stdout + result.stderr
+    card = (undisturbed / "results/tiny/exports/icrm/seed1/README.md").read_text()
+    assert "| in distribution | pair accuracy | " in card and "Seed 1." in card
 
 
 def test_a_changed_setting_reruns_what_depends_on_it(undisturbed: Path) -> None:
