@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -133,13 +134,19 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def file_hashes(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of a folder, by its sorted path in it."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    # Snakemake leaves a time stamp in folders it made; it is no content.
-    return {
-        str(p.relative_to(folder)): sha256(p) for p in files if p.name != ".snakemake_timestamp"
-    }
+def file_hashes(folder: Path, patterns: Sequence[str] = ("*",)) -> dict[str, str]:
+    """Return the SHA-256 of every file of a folder, by its sorted path in it.
+
+    Args:
+        patterns: of the paths that count.
+    """
+    hashes = {}
+    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        path = str(file.relative_to(folder))
+        # Snakemake leaves a time stamp in folders it made; it is no content.
+        if file.name != ".snakemake_timestamp" and any(fnmatch(path, p) for p in patterns):
+            hashes[path] = sha256(file)
+    return hashes
 
 
 def folder_hash(hashes: dict[str, str]) -> str:

@@ -32,7 +32,7 @@ class Progress:
         share = self.done / max(self.total, 1)
         text = (
             f"{self.name}: {self.done:,}/{self.total:,} {self.unit} ({share:.0%}), "
-            f"{rate:,.0f} {self.unit}/s, {left:,.0f} s left {note}"
+            f"{rate:,.{1 if rate < 10 else 0}f} {self.unit}/s, {left:,.0f} s left {note}"
         ).rstrip()
         if not self.terminal:
             print(text, file=sys.stderr, flush=True)

@@ -27,6 +27,7 @@ KINDS = {
     "newline": (Qwen2ForSequenceClassification, Qwen2Config, "qwen2.5", "own"),
     "unpadded": (Qwen2ForSequenceClassification, Qwen2Config, "qwen2.5", None),
     "padded": (Qwen3ForSequenceClassification, Qwen3Config, "qwen2.5", "own"),
+    "padded_without": (Qwen3ForSequenceClassification, Qwen3Config, "qwen2.5", None),
     "encoder": (BertForSequenceClassification, BertConfig, "gemma", "own"),
     "one_by_one": (GPT2ForSequenceClassification, GPT2Config, "smollm2", None),
 }

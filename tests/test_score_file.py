@@ -3,12 +3,14 @@
 import gzip
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import snapshot_download
 
 import steps.score.parts as parts
 from steps.errors import UserError
@@ -39,8 +41,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "ROWS_PER_PART", 2)
-    monkeypatch.setattr(parts, "ROWS_PER_ROW_GROUP", 4)
+    monkeypatch.setattr(parts, "RESPONSES_PER_PART", 4)
+    monkeypatch.setattr(parts, "RESPONSES_PER_ROW_GROUP", 7)
 
 
 @pytest.fixture
@@ -111,8 +113,8 @@ class Killed(BaseException):
 def test_a_killed_run_goes_on_with_the_same_bytes(
     score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scored: int
 ) -> None:
-    """Seven rows are four parts; the run is killed in the middle of one of them."""
-    path = write_lines(tmp_path / "pairs.jsonl", [*ROWS[:3], "{", *ROWS[3:6]])
+    """Seven rows and a bad one make four parts; the run is killed in the middle of one of them."""
+    path = write_lines(tmp_path / "pairs.jsonl", [*ROWS[:4], "{", *ROWS[4:]])
     options = ("--token-rewards", "--on-error", "skip")
     undisturbed = score(path, *options, output="undisturbed.parquet")
     calls = []
@@ -194,6 +196,14 @@ def test_a_bad_row_stops_or_is_left_out_and_listed(score, tmp_path: Path, kind: 
         raise UserError(error["error"])
 
 
+def test_the_list_of_skipped_rows_goes_when_there_are_none(score, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    output = score(write_lines(path, [ROWS[0], "{"]), "--on-error", "skip")
+    assert Path(f"{output}.errors.jsonl").is_file()
+    score(write_lines(path, ROWS[:2]), "--on-error", "skip")
+    assert not Path(f"{output}.errors.jsonl").exists()
+
+
 def test_truncated_rows_are_marked(score, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "groups.jsonl", [GROUP])
     scores = pq.read_table(score(path, "--max-length", "90", "--truncate")).to_pandas()
@@ -246,14 +256,38 @@ def test_a_longer_limit_than_the_models_context_is_refused(score, tmp_path: Path
         score(path, "--max-length", "99999999")
 
 
-def test_a_model_of_the_hub(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["someone/reward", "someone/else"])
+def test_a_model_of_the_hub(score, model: Path, tmp_path: Path, monkeypatch, name: str) -> None:
     path = write_lines(tmp_path / "pairs.jsonl", ROWS[:2])
-    files = {file.name: file.read_bytes() for file in model.iterdir()}
+    card = tmp_path / "card.json"
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serve() as hub:
+        files = {file.name: file.read_bytes() for file in model.iterdir()}
         hub.repositories["models/someone/reward"] = Repository(files)
-        card = tmp_path / "card.json"
-        command = ["steps.score", "--model", "someone/reward", "--input", path, "--card", card]
-        done = hub.run(tmp_path, *map(str, [*command, "--output", tmp_path / "scores.parquet"]))
-    assert done.returncode == 0, done.stderr
-    assert read_origin(tmp_path / "scores.parquet") == Origin("someone/reward", sha256(model))
+        fetch = partial(
+            snapshot_download, endpoint=hub.url, cache_dir=tmp_path / "hub", token=False
+        )
+        monkeypatch.setattr("steps.score.model_files.snapshot_download", fetch)
+        options = ("--model", name, "--revision", COMMIT, "--card", str(card))
+        if name == "someone/else":
+            with pytest.raises(UserError, match="is not on the hub, or is private"):
+                score(path, *options)
+            return
+        output = score(path, *options)
+    assert read_origin(output) == Origin(name, sha256(model))
     assert json.loads(card.read_text())["model"]["commit"] == COMMIT
+
+
+def test_several_files_are_scored_by_one_process(
+    score, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [write_lines(tmp_path / f"{k}.jsonl", part) for k, part in enumerate((ROWS, [GROUP]))]
+    alone = [score(path, output=f"alone {path.stem}.parquet") for path in files]
+    together = [tmp_path / f"together {path.stem}.parquet" for path in files]
+    arguments = ["--model", model, "--input", *files, "--output", *together]
+    monkeypatch.setattr(sys, "argv", ["score", *map(str, arguments)])
+    main()
+    assert [p.read_bytes() for p in together] == [p.read_bytes() for p in alone]
+    monkeypatch.setattr(sys, "argv", ["score", *map(str, arguments[:-1])])
+    with pytest.raises(UserError, match="must name as many files"):
+        main()

@@ -98,6 +98,18 @@ def test_sliding_windows_are_not_packed(tmp_path: Path) -> None:
     assert rewards_of(score_stream(model, GROUPS)) == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["newline", "padded", "encoder"])
+def test_bfloat16_is_close_to_float32(folder, monkeypatch, kind: str) -> None:
+    """Where the processor has it; the head stays in float32, or rewards would have big steps."""
+    exact = rewards_of(score_stream(open_reward_model(folder(kind)), GROUPS))
+    monkeypatch.setattr("steps.score.reward_model.working_dtype", lambda _: torch.bfloat16)
+    model = open_reward_model(folder(kind), precision="bf16")
+    assert model.model.get_input_embeddings().weight.dtype == torch.bfloat16
+    rough = rewards_of(score_stream(model, GROUPS))
+    assert rough == pytest.approx(exact, abs=0.05 * float(np.ptp(exact)))
+    assert not np.array_equal(rough, exact)
+
+
 @pytest.mark.parametrize("kind", ["newline", "padded"])
 def test_token_rewards_are_those_of_the_response_so_far(folder, kind: str) -> None:
     """The reward at a token is that of the text that ends there."""
@@ -284,7 +296,9 @@ def test_models_that_give_no_rewards_are_refused(tmp_path: Path, damage, words: 
         open_reward_model(folder, **arguments)
 
 
-def test_a_model_must_be_a_folder_or_an_id() -> None:
+def test_a_model_must_be_a_folder_or_an_id(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no model \(no config\.json\)"):
+        open_reward_model(tmp_path)
     with pytest.raises(UserError, match="is neither a folder nor an id of the hub"):
         open_reward_model("no/such/folder")
 

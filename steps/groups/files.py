@@ -48,7 +48,7 @@ def iterate_file(
 ) -> Iterator[tuple[int, PromptGroup | UserError]]:
     """Yield number and group of each row, or what is wrong with that row alone.
 
-    Rows are read one after the other; all that grows with their number is 8 bytes of each id.
+    Rows are read one after the other; what grows with their number is a short hash of each id.
 
     Args:
         notes: where to append, at the end, a sentence for each key that was ignored.

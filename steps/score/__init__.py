@@ -1,1 +1,1 @@
-"""Stage 6: the reward of every token of every evaluation response."""
+"""Stage 6: the reward of every token of every evaluation response; and of any other file."""

@@ -18,7 +18,7 @@ from steps.errors import UserError, run_command
 from steps.files import sha256
 from steps.groups.files import iterate_file
 from steps.provenance import RunCard
-from steps.score.parts import Settings, score_file
+from steps.score.parts import Job, Settings, score_file
 from steps.score.reward_model import RewardModel, open_reward_model
 
 CODE = (".", "score", "groups", "cache")
@@ -49,12 +49,15 @@ def main() -> None:
         model.check_token_rewards()
     outputs = []
     for path, count, output in zip(arguments.input, rows, arguments.output, strict=True):
-        plan = _plan(model, path, settings)
-        outputs += score_file(model, path, count, settings, skip, plan, output)
-        errors = outputs[-1]
-        if errors != output:
-            skipped = sum(1 for _ in errors.open(encoding="utf-8"))
-            print(f"{skipped:,} of {count:,} rows were skipped; {errors} says why", file=sys.stderr)
+        job = Job(model, path, settings, skip)
+        written = score_file(job, count, _plan(model, path, settings), output)
+        if len(written) > 1:
+            skipped = sum(1 for _ in written[1].open(encoding="utf-8"))
+            print(
+                f"{skipped:,} of {count:,} rows were skipped; {written[1]} says why",
+                file=sys.stderr,
+            )
+        outputs += written
     inputs = [*arguments.input]
     inputs += [model.files.folder] if model.files.commit is None else []
     facts = asdict(model.files.origin) | {"commit": model.files.commit, "layout": model.layout}
@@ -137,7 +140,7 @@ def _plan(model: RewardModel, path: Path, settings: Settings) -> dict[str, Any]:
     """Return everything that the bytes of the scores depend on."""
     return {
         "model": asdict(model.files.origin),
-        "input": [path.name, sha256(path)],  # the name is in the ids of rows without one
+        "input": [str(path), sha256(path)],  # the path is in ids and messages
         "settings": asdict(settings),
         "layout": model.layout,
         "dtype": str(model.dtype),

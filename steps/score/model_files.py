@@ -1,8 +1,7 @@
 """The files of a model that is to score: a local folder, or one commit of a hub repository."""
 
 import re
-from dataclasses import dataclass
-from fnmatch import fnmatch
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def find_model(
     if Path(source).is_dir():
         if revision is not None:
             raise UserError(f"{source} is a local folder, which has no revision; leave it out")
-        return _local(Path(source))
+        return _describe(Path(source))
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
         raise UserError(f"{source} is neither a folder nor an id of the hub; correct it")
     if trust_remote_code and not re.fullmatch("[0-9a-f]{40}", revision or ""):
@@ -65,11 +64,16 @@ def find_model(
             f"the code that comes with {source} may run only at a commit that was read; give its "
             "full hash as --revision"
         )
-    return _fetch(str(source), revision, trust_remote_code)
+    folder = _fetch(str(source), revision, trust_remote_code)
+    # The client names the folder after the commit.
+    return replace(_describe(folder), name=str(source), commit=folder.name)
 
 
-def _local(folder: Path) -> ModelFiles:
-    hashes = _hashes(folder)
+def _describe(folder: Path) -> ModelFiles:
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} holds no model (no config.json); give the folder of one")
+    # What loading reads; other tools may have put more into the folder.
+    hashes = file_hashes(folder, [*PATTERNS, CODE])
     path = folder / FACTS
     if not path.is_file():
         return ModelFiles(folder, folder.resolve().name, folder_hash(hashes))
@@ -88,17 +92,8 @@ def _local(folder: Path) -> ModelFiles:
     return ModelFiles(folder, name, folder_hash(hashes), facts=facts)
 
 
-def _fetch(model: str, revision: str | None, trust_remote_code: bool) -> ModelFiles:
+def _fetch(model: str, revision: str | None, trust_remote_code: bool) -> Path:
     patterns = [*PATTERNS, CODE] if trust_remote_code else PATTERNS
     what = f"the model '{model}' (revision {revision or 'main'})"
     with hub_errors(what, "give the folder of a copy"):
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
-    # The client names the folder after the commit.
-    return ModelFiles(folder, model, folder_hash(_hashes(folder)), folder.name)
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    """Return the hashes of what loading reads; other tools may have put more into the folder."""
-    read = (*PATTERNS, CODE)
-    hashes = file_hashes(folder)
-    return {name: h for name, h in hashes.items() if any(fnmatch(name, p) for p in read)}
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))

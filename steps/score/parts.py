@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ from steps.score.reward_model import RewardModel
 from steps.score.schema import rewards_schema
 from steps.score.stream import ScoredGroup, score_stream
 
-ROWS_PER_PART = 256  # of the input; about what a kill costs
-ROWS_PER_ROW_GROUP = 10_000  # of the output
-_ERRORS = b"errors"  # metadata of a part
+RESPONSES_PER_PART = 128  # about what a kill costs
+RESPONSES_PER_ROW_GROUP = 10_000  # of the output
+_FACTS = b"facts"  # metadata of a part: its rows of the input, and what is wrong with some
 Row = tuple[int, PromptGroup | UserError]
 
 
@@ -41,19 +40,25 @@ class Settings:
     tokens_per_batch: int
 
 
-def score_file(
-    model: RewardModel,
-    path: Path,
-    rows: int,
-    settings: Settings,
-    skip: bool,
-    plan: dict[str, Any],
-    output: Path,
-) -> list[Path]:
+@dataclass(frozen=True)
+class Job:
+    """What is scored, and how.
+
+    Attributes:
+        path: file of groups or pairs.
+        skip: leave out rows that cannot be scored and list them in ``<output>.errors.jsonl``.
+    """
+
+    model: RewardModel
+    path: Path
+    settings: Settings
+    skip: bool
+
+
+def score_file(job: Job, rows: int, plan: dict[str, Any], output: Path) -> list[Path]:
     """Score a file of ``rows`` rows into ``output``; continue where an earlier run stopped.
 
     Args:
-        skip: leave out rows that cannot be scored and list them in ``<output>.errors.jsonl``.
         plan: all that the scores depend on; parts of another one are thrown away.
     Returns:
         The files written.
@@ -61,23 +66,29 @@ def score_file(
         UserError: a row cannot be scored and is not to be skipped, or the input is damaged.
     """
     folder = output.with_name(f".{output.name}.parts")
-    schema = rewards_schema(settings.token_rewards, model.files.origin)
+    schema = rewards_schema(job.settings.token_rewards, job.model.files.origin)
     with only_writer(folder):
         _open_folder(folder, plan)
-        progress = Progress(f"score {path.name}", rows, "rows", _rows_done(folder, rows))
-        for number, part in enumerate(_cut(iterate_file(path))):
+        done = sum(_facts(file)["rows"] for file in folder.glob("*.parquet"))
+        progress = Progress(f"score {job.path.name}", rows, "rows", done)
+        for number, part in enumerate(_cut(iterate_file(job.path))):
             file = folder / f"{number:08d}.parquet"
             if not file.is_file():
-                errors = _score_part(model, path, part, settings, skip, schema, file)
-                progress.advance(len(part), f"({len(errors)} skipped)" if errors else "")
+                _score_part(job, part, progress, schema, file)
         outputs = _join(folder, schema, output)
         remove(folder)
     return outputs
 
 
 def _cut(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    rows = iter(rows)
-    while part := list(islice(rows, ROWS_PER_PART)):
+    part, size = [], 0
+    for number, group in rows:
+        part.append((number, group))
+        size += len(group.responses) if isinstance(group, PromptGroup) else 1
+        if size >= RESPONSES_PER_PART:
+            yield part
+            part, size = [], 0
+    if part:
         yield part
 
 
@@ -92,31 +103,22 @@ def _open_folder(folder: Path, plan: dict[str, Any]) -> None:
     write_json(folder / "plan.json", plan)
 
 
-def _rows_done(folder: Path, rows: int) -> int:
-    return min(rows, ROWS_PER_PART * len(list(folder.glob("*.parquet"))))
-
-
 def _score_part(
-    model: RewardModel,
-    path: Path,
-    rows: list[Row],
-    settings: Settings,
-    skip: bool,
-    schema: pa.Schema,
-    file: Path,
-) -> list[dict]:
-    """Score some rows and write them; return what is wrong with those that are left out."""
+    job: Job, rows: list[Row], progress: Progress, schema: pa.Schema, file: Path
+) -> None:
+    """Score some rows and write them, with what is wrong with those that are left out."""
     numbers = {group.group_id: number for number, group in rows if isinstance(group, PromptGroup)}
     errors: list[dict] = []
 
     def complain(number: int, group_id: str | None, message: str) -> None:
-        if not skip:
+        if not job.skip:
             raise UserError(message)
         errors.append({"row": number, "group_id": group_id, "error": message})
+        progress.advance(1)
 
     def complain_of_group(group: PromptGroup, error: UserError) -> None:
         number = numbers[group.group_id]
-        place = f"{path}: row {number} (group '{group.group_id}')"
+        place = f"{job.path}: row {number} (group '{group.group_id}')"
         complain(number, group.group_id, f"{place}: {error}")
 
     groups = []
@@ -125,13 +127,19 @@ def _score_part(
             complain(number, None, str(group))
         else:
             groups.append(group)
-    scored = score_stream(model, groups, **vars(settings), on_error=complain_of_group)
-    table = pa.Table.from_pylist([row for group in scored for row in _rows_of(group)], schema)
+    records = []
+    for scored in score_stream(job.model, groups, **vars(job.settings), on_error=complain_of_group):
+        records += _rows_of(scored)
+        progress.advance(1)
     errors.sort(key=lambda error: error["row"])
+    table = pa.Table.from_pylist(records, schema)
     with atomic_path(file) as temporary:
-        metadata = {_ERRORS: json.dumps(errors)}
+        metadata = {_FACTS: json.dumps({"rows": len(rows), "errors": errors})}
         pq.write_table(table.replace_schema_metadata(metadata), temporary)
-    return errors
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    return json.loads(pq.read_schema(file).metadata[_FACTS])
 
 
 def _rows_of(group: ScoredGroup) -> Iterator[dict[str, Any]]:
@@ -160,10 +168,10 @@ def _join(folder: Path, schema: pa.Schema, output: Path) -> list[Path]:
         lines = stack.enter_context(listing.open("w", encoding="utf-8"))
         for part in sorted(folder.glob("*.parquet")):
             waiting.append(read_table(part, schema))
-            for error in json.loads(pq.read_schema(part).metadata[_ERRORS]):
+            for error in _facts(part)["errors"]:
                 lines.write(json.dumps(error, ensure_ascii=False) + "\n")
                 skipped += 1
-            if sum(table.num_rows for table in waiting) >= ROWS_PER_ROW_GROUP:
+            if sum(table.num_rows for table in waiting) >= RESPONSES_PER_ROW_GROUP:
                 writer.write_table(pa.concat_tables(waiting))
                 waiting = []
         if waiting:
