@@ -72,8 +72,9 @@ def test_the_text_says_what_is_refused_marked_and_cut(result, experiment, result
     text = files["benchmark_example.md"]
     assert "- Chat: refused: no item of 'alpacaeval-easy', " in text
     assert "- Reasoning: refused: no item of 'math-prm', 'hep-cpp', " in text
-    assert "Chat Hard of other-rm: marked: 'mt-bench-hard' has 3 items instead of 37; " in text
-    assert "; 2 truncated." in text
+    assert "- Marked: 'mt-bench-hard' has 3 items instead of 37; 'llmbar-natural' has 3 " in text
+    assert text.count("'mt-bench-hard' has 3 items") == 1
+    assert "- other-rm: 2 items truncated.\n" in text and "ORM: 0 items" not in text
     assert "| hep-go " in text
     assert "ORM ensemble - ORM, Chat Hard: " in text and "one run only" in text
     assert "Score: +" not in text and "Score: -" not in text

@@ -276,3 +276,18 @@ def test_a_model_of_the_hub(score, model: Path, tmp_path: Path, monkeypatch, nam
         output = score(path, *options)
     assert read_origin(output) == Origin(name, sha256(model))
     assert json.loads(card.read_text())["model"]["commit"] == COMMIT
+
+
+def test_several_files_are_scored_by_one_process(
+    score, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [write_lines(tmp_path / f"{k}.jsonl", part) for k, part in enumerate((ROWS, [GROUP]))]
+    alone = [score(path, output=f"alone {path.stem}.parquet") for path in files]
+    together = [tmp_path / f"together {path.stem}.parquet" for path in files]
+    arguments = ["--model", model, "--input", *files, "--output", *together]
+    monkeypatch.setattr(sys, "argv", ["score", *map(str, arguments)])
+    main()
+    assert [p.read_bytes() for p in together] == [p.read_bytes() for p in alone]
+    monkeypatch.setattr(sys, "argv", ["score", *map(str, arguments[:-1])])
+    with pytest.raises(UserError, match="must name as many files"):
+        main()

@@ -16,6 +16,7 @@ from steps.evaluate.statistics import Estimate
 from steps.files import atomic_path
 
 COLUMNS = ["number", "value", "ci_low", "ci_high", "n", "truncated", "note"]
+MARKED = "marked: "
 REFUSED = Estimate(np.nan, np.nan, np.nan)
 
 
@@ -67,7 +68,12 @@ def note_of(number: Number, benchmark: Benchmark, counts: pd.DataFrame, value: f
     ]
     if found["truncated"].any():
         marks.append(f"{found['truncated'].sum()} truncated")
-    return f"marked: {'; '.join(marks)}" if marks else ""
+    return MARKED + "; ".join(marks) if marks else ""
+
+
+def marks_in(note: str) -> list[str]:
+    """Return the marks of a note that is no refusal."""
+    return note.removeprefix(MARKED).split("; ")
 
 
 def is_refusal(note: str) -> bool:

@@ -21,7 +21,7 @@ def benchmark_markdown(result: BenchmarkResult, experiment: Experiment) -> str:
     parts = [
         f"# {experiment.title}: {result.title} ('{result.name}')\n",
         _grid(table),
-        bullets(_reading(table, experiment) + notes(result) + citations),
+        bullets(_reading(table, experiment) + notes(result, experiment) + citations),
     ]
     if result.parts:
         parts += ["## Parts\n", _turned(result.table(experiment, result.parts))]

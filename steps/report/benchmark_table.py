@@ -9,7 +9,7 @@ import pandas as pd
 from steps.benchmarks.benchmark import Benchmark
 from steps.benchmarks.compare import TABLES
 from steps.benchmarks.registry import benchmark_of
-from steps.benchmarks.scores import is_refusal
+from steps.benchmarks.scores import is_refusal, marks_in
 from steps.config import Experiment
 from steps.config.schema import HubBackbone
 from steps.report.csv_file import read_csv
@@ -104,17 +104,24 @@ def row_title(method: str, experiment: Experiment) -> str:
     return method if method in experiment.reference_models else method_title(method)
 
 
-def notes(result: BenchmarkResult) -> list[str]:
-    """Return what must be known of the numbers: a sentence for each that is refused or marked."""
-    noted = result.methods[result.methods["note"].fillna("") != ""]
-    sentences = []
+def notes(result: BenchmarkResult, experiment: Experiment) -> list[str]:
+    """Return what must be known of the numbers: what is refused, other counts, and cut texts."""
+    noted = result.methods[result.methods["note"].notna()]
+    sentences, counts = [], []
     for (number, note), rows in noted.groupby(["number", "note"], sort=False):
-        if number in result.parts and is_refusal(note):
-            continue
-        everyone = len(rows) == result.methods["method"].nunique()
-        of = "" if everyone else f" of {', '.join(rows['method'])}"
-        sentences.append(f"{number}{of}: {note}.")
-    return sentences
+        if not is_refusal(note):
+            counts += [mark for mark in marks_in(note) if "truncated" not in mark]
+        elif number in result.benchmark.headline:
+            everyone = len(rows) == result.methods["method"].nunique()
+            of = "" if everyone else f" of {', '.join(rows['method'])}"
+            sentences.append(f"{number}{of}: {note}.")
+    if counts:
+        sentences.append(f"Marked: {'; '.join(dict.fromkeys(counts))}.")
+    cut = result.methods.groupby("method", sort=False)["truncated"].max()
+    return sentences + [
+        f"{row_title(method, experiment)}: {count} items truncated."
+        for method, count in cut[cut > 0].items()
+    ]
 
 
 def read_results(experiment: Experiment, results: Path) -> list[BenchmarkResult]:
