@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from steps.config.hub_data import HubData, HubSet, Prm800kData, SkyworkData, UnifiedFeedbackData
+from steps.config.policy import Policy
 from steps.config.section import Section
 from steps.objectives.registry import ensemble_base
 
@@ -261,6 +262,7 @@ class Experiment(Section):
     grm: Grm = Grm()
     ensemble: Ensemble = Ensemble()
     evaluation: Evaluation = Evaluation()
+    policy: Policy | None = None  # null: reward models only
     # Threads of one job. A number changes with the order of additions, so this is part of the
     # experiment; Snakemake runs as many jobs at once as there are cores.
     threads: int = Field(1, ge=1)
