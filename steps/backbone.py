@@ -65,6 +65,19 @@ def load_generator(
     return model.eval().requires_grad_(False)
 
 
+def load_policy(
+    folder: Path, experiment: Experiment, dtype: torch.dtype = torch.float32
+) -> PreTrainedModel:
+    """Load the causal language model of a folder to sample from, whatever its architecture."""
+    model = _load_weights(AutoModelForCausalLM, folder, experiment, set(), "sdpa", dtype)
+    return model.eval().requires_grad_(False)
+
+
+def context_length(folder: Path, experiment: Experiment) -> int:
+    """Return how many tokens the model of a folder was made to read."""
+    return _load(AutoConfig.from_pretrained, folder, experiment).max_position_embeddings
+
+
 def load_reward_model(
     folder: Path,
     experiment: Experiment,
