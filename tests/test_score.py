@@ -17,7 +17,7 @@ from steps.chat import ChatFormat
 from steps.errors import UserError
 from steps.files import write_json
 from steps.groups.schema import write_groups
-from steps.score.__main__ import main
+from steps.score.cached_sets import main
 from steps.score.schema import read_scores, write_scores
 from tests.conftest import ROOT
 
