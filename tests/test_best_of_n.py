@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 
 from steps.best_of_n import __main__ as command
-from steps.best_of_n.candidates import Candidates, read_candidates, rewards_path
+from steps.best_of_n.candidates import Candidates, read_candidates
 from steps.best_of_n.measure import outcome_sums, pick_sums
 from steps.best_of_n.picks import joint_picks, kl_of_best_of
 from steps.config import Experiment
 from steps.errors import UserError
 from steps.evaluate.best_of_n import pick_probabilities
 from steps.groups.schema import PromptGroup, Response, write_groups
+from steps.score.schema import Origin
 from tests.conftest import ROOT
 from tests.test_preferences import write_rewards
 
@@ -106,18 +107,26 @@ def graded(name: str, labels: str) -> PromptGroup:
     return PromptGroup(name, "test", "all", f"Prompt {name}?", responses, answer="7")
 
 
+GRADED = [graded("g0", "rwww"), graded("g1", "rrww"), graded("g2", "rw")]  # g2 is too small
+
+
+def write_runs(folder: Path, experiment: Experiment, groups: list[PromptGroup]) -> list[Path]:
+    """Write random rewards of every run."""
+    draw = np.random.default_rng(0)
+    paths = []
+    for method, seed in experiment.runs:
+        paths.append(folder / f"{method}-seed{seed}.parquet")
+        rewards = [draw.normal(size=len(group.responses)).tolist() for group in groups]
+        write_rewards(paths[-1], groups, rewards, Origin("model", "0", method, seed))
+    return paths
+
+
 @pytest.fixture
 def sampled(tmp_path: Path, experiment: Experiment) -> Path:
-    """Three groups, one of them too small for N = 4, with random rewards of every run."""
-    groups = [graded("g0", "rwww"), graded("g1", "rrww"), graded("g2", "rw")]
-    write_groups(tmp_path / "groups.parquet", groups)
-    draw = np.random.default_rng(0)
-    for run in experiment.runs:
-        path = rewards_path(tmp_path / "rewards", *run)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_rewards(path, groups, [draw.normal(size=len(g.responses)).tolist() for g in groups])
-    judge = [[float(k) for k in range(len(g.responses))] for g in groups]
-    write_rewards(tmp_path / "judge.parquet", groups, judge)
+    write_groups(tmp_path / "groups.parquet", GRADED)
+    write_runs(tmp_path, experiment, GRADED)
+    rising = [[float(k) for k in range(len(group.responses))] for group in GRADED]
+    write_rewards(tmp_path / "judge.parquet", GRADED, rising)
     return tmp_path
 
 
@@ -128,8 +137,8 @@ def run_command_line(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) ->
 
 def test_tables_and_figures(sampled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = ["--experiment", ROOT / "config/tiny.yaml"]
-    inputs = ["--groups", sampled / "groups.parquet", "--rewards", sampled / "rewards"]
-    inputs += ["--judges", sampled / "judge.parquet"]
+    inputs = ["--groups", sampled / "groups.parquet", "--judges", sampled / "judge.parquet"]
+    inputs += ["--rewards", *sorted(sampled.glob("*-seed*.parquet"))]
     files = []
     for name in ("first", "second"):
         folder = sampled / name
@@ -158,18 +167,25 @@ def test_tables_and_figures(sampled: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_cannot_be_judged_is_named(sampled: Path, experiment: Experiment) -> None:
-    groups = [graded("g0", "rwww"), graded("g1", "rrww"), graded("g2", "rw")]
-    paths = sampled / "groups.parquet", sampled / "rewards"
-    write_rewards(sampled / "judge.parquet", groups, [[1.0] * len(g.responses) for g in groups])
-    with pytest.raises(UserError, match=r"judge\.parquet: all responses of a prompt have the same"):
-        read_candidates(experiment, *paths, [sampled / "judge.parquet"])
-    falling = [[-float(k) for k in range(len(g.responses))] for g in groups]
-    write_rewards(sampled / "exact.parquet", groups, falling)
+    groups, runs = sampled / "groups.parquet", sorted(sampled.glob("*-seed*.parquet"))
+    flat = sampled / "flat.parquet"
+    write_rewards(flat, GRADED, [[1.0] * len(group.responses) for group in GRADED])
+    with pytest.raises(UserError, match=r"flat\.parquet: all responses of a prompt have the same"):
+        read_candidates(experiment, groups, runs, [flat])
+    exact = (sampled / "judge.parquet").rename(sampled / "exact.parquet")
     with pytest.raises(UserError, match="'exact' has a meaning of its own"):
-        read_candidates(experiment, *paths, [sampled / "exact.parquet"])
+        read_candidates(experiment, groups, runs, [exact])
     plain = [PromptGroup("g0", "test", "all", "Why?", tuple(Response(t) for t in "abcd"))]
-    write_groups(sampled / "groups.parquet", plain)
-    for run in experiment.runs:
-        write_rewards(rewards_path(paths[1], *run), plain, [[1.0, 2.0, 3.0, 4.0]])
+    write_groups(groups, plain)
     with pytest.raises(UserError, match=r"groups\.parquet: there is no judge; give --judges"):
-        read_candidates(experiment, *paths, [])
+        read_candidates(experiment, groups, write_runs(sampled, experiment, plain), [])
+
+
+def test_rewards_must_be_of_the_experiments_models(sampled: Path, experiment: Experiment) -> None:
+    groups, path = sampled / "groups.parquet", sampled / "orm-seed0.parquet"
+    with pytest.raises(UserError, match="the same model as"):
+        read_candidates(experiment, groups, [path, path], [])
+    rewards = [[0.0] * len(group.responses) for group in GRADED]
+    write_rewards(path, GRADED, rewards, Origin("another", "0", "orm", 99))
+    with pytest.raises(UserError, match="holds the rewards of another, which is no model"):
+        read_candidates(experiment, groups, [path], [])

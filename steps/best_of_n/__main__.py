@@ -18,14 +18,13 @@ def main() -> None:
     experiment = load_experiment(arguments.experiment)
     card = RunCard(f"best_of_n {arguments.what}", experiment.evaluation.model_dump())
     if arguments.what == "tables":
-        from steps.best_of_n.candidates import read_candidates, rewards_path
+        from steps.best_of_n.candidates import read_candidates
         from steps.best_of_n.tables import best_of_n_tables, write_best_of_n
 
         given = arguments.groups, arguments.rewards, arguments.judges
         candidates = read_candidates(experiment, *given)
         write_best_of_n(arguments.output, best_of_n_tables(candidates, experiment))
-        models = [rewards_path(arguments.rewards, *run) for run in experiment.runs]
-        inputs = [arguments.groups, *models, *arguments.judges]
+        inputs = [arguments.groups, *arguments.rewards, *arguments.judges]
     else:
         # Matplotlib is slow to import, so only where it is needed.
         from steps.best_of_n.figures import write_figures
@@ -45,7 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     tables = what.add_parser("tables", help="measure the picks")
     tables.add_argument("--groups", type=Path, required=True, help="sampled groups (parquet)")
     tables.add_argument(
-        "--rewards", type=Path, required=True, help="folder with <method>/seed<k>.parquet"
+        "--rewards",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="scores of the groups (parquet), one file for each trained reward model",
     )
     tables.add_argument(
         "--judges",

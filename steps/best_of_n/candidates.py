@@ -9,6 +9,7 @@ from steps.config import Experiment
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup, read_groups
 from steps.preferences.rewards import GroupRewards, read_rewards
+from steps.score.schema import read_origin
 
 EXACT = "exact"  # the judge that compares the final answer with the reference answer
 
@@ -33,18 +34,13 @@ class Candidates:
     n_tokens: PerGroup
 
 
-def rewards_path(folder: Path, method: str, seed: int) -> Path:
-    """Where the rewards of one reward model lie."""
-    return folder / method / f"seed{seed}.parquet"
-
-
 def read_candidates(
-    experiment: Experiment, groups_path: Path, rewards: Path, judges: list[Path]
+    experiment: Experiment, groups_path: Path, rewards: list[Path], judges: list[Path]
 ) -> Candidates:
     """Read everything, and keep the groups of enough responses, the same for every N.
 
     Args:
-        rewards: folder of `rewards_path`.
+        rewards: files of scores, one for each trained model; they tell its method and seed.
         judges: files of scores; a judge is called as its file.
     Raises:
         UserError: a file is missing or damaged or does not fit the groups, there is no judge, or a
@@ -72,7 +68,7 @@ def read_candidates(
             )
         return found
 
-    runs = {run: scores(rewards_path(rewards, *run)) for run in experiment.runs}
+    runs = {run: scores(path) for run, path in _runs(experiment, rewards).items()}
     judged = {path.stem: [each.rewards for each in scores(path)] for path in judges}
     if EXACT in judged:
         raise UserError(f"--judges: the name '{EXACT}' has a meaning of its own; rename the file")
@@ -89,6 +85,23 @@ def read_candidates(
         judged,
         [each.n_tokens for each in next(iter(runs.values()))],
     )
+
+
+def _runs(experiment: Experiment, rewards: list[Path]) -> dict[tuple[str, int], Path]:
+    """Return the files by (method, seed), in the experiment's order of methods."""
+    runs: dict[tuple[str, int], Path] = {}
+    for path in rewards:
+        origin = read_origin(path)
+        run = origin.method, origin.seed
+        if run not in experiment.runs:
+            raise UserError(
+                f"{path} holds the rewards of {origin.model}, which is no model of the experiment; "
+                "leave it out or give it with --judges"
+            )
+        if run in runs:
+            raise UserError(f"{path} holds the rewards of the same model as {runs[run]}; give one")
+        runs[run] = path
+    return {run: runs[run] for run in experiment.runs if run in runs}
 
 
 def _exact(groups: list[PromptGroup]) -> dict[str, PerGroup]:

@@ -72,7 +72,7 @@ def over_optimisation_figure(scores: pd.DataFrame, experiment: Experiment) -> Fi
     figure, panels = _panels(table)
     for judge, panel in panels.items():
         _draw_methods(panel, table[table["judge"] == judge], "kl", experiment)
-        for method in experiment.methods:
+        for method in _present(own_gains, experiment):
             curve = own_gains[own_gains["method"] == method]
             panel.plot(
                 curve["kl"],
@@ -83,7 +83,7 @@ def over_optimisation_figure(scores: pd.DataFrame, experiment: Experiment) -> Fi
                 label=f"{method_title(method)}: its own reward",
             )
         panel.set_xlabel("KL from the sampler, log N - (N - 1) / N (nats)")
-        panel.set_ylabel("Gain of the pick (s.d. within a prompt)")
+        panel.set_ylabel("Gain of the pick\n(s.d. within a prompt)")
     return _finished(figure, panels, table, experiment)
 
 
@@ -92,7 +92,7 @@ def lengths_figure(lengths: pd.DataFrame, drawn: int, experiment: Experiment) ->
     figure = new_figure(2.4)
     panel = figure.subplots()
     bins = np.histogram_bin_edges(lengths["n_tokens"], _BINS)
-    for method in ["random", *experiment.methods]:
+    for method in ["random", *_present(lengths, experiment)]:
         own = lengths[lengths["method"] == method]
         density, _ = np.histogram(own["n_tokens"], bins, weights=own["weight"], density=True)
         style = method_lines(experiment).get(method, {"color": GREY, "linestyle": "-"})
@@ -107,6 +107,11 @@ def lengths_figure(lengths: pd.DataFrame, drawn: int, experiment: Experiment) ->
     return figure
 
 
+def _present(table: pd.DataFrame, experiment: Experiment) -> list[str]:
+    """The trained methods that a table has, in the experiment's order."""
+    return [method for method in experiment.methods if method in set(table["method"])]
+
+
 def _panels(table: pd.DataFrame) -> tuple[Figure, dict[str, Axes]]:
     judges = list(table["judge"].unique())
     figure = new_figure(2.6)
@@ -115,8 +120,9 @@ def _panels(table: pd.DataFrame) -> tuple[Figure, dict[str, Axes]]:
 
 def _draw_methods(panel: Axes, table: pd.DataFrame, across: str, experiment: Experiment) -> None:
     lines = method_lines(experiment)
-    opacity = band_opacity(len(experiment.methods))
-    for method in experiment.methods:
+    methods = _present(table, experiment)
+    opacity = band_opacity(len(methods))
+    for method in methods:
         curve = table[table["method"] == method]
         style = lines[method]
         panel.fill_between(

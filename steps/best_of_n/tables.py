@@ -1,5 +1,6 @@
 """The tables of best-of-N: scores of the picks, picks against picks, and lengths of the picks."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from steps.best_of_n.candidates import Candidates
 from steps.best_of_n.measure import OUTCOMES, outcome_sums, pick_sums, picking_rules
 from steps.best_of_n.picks import kl_of_best_of
 from steps.config import Experiment
+from steps.config.schema import Evaluation
 from steps.evaluate.best_of_n import pick_probabilities
 from steps.evaluate.statistics import Estimate, estimate_ratios
 from steps.evaluate.tables import comparisons
@@ -28,8 +30,9 @@ def best_of_n_tables(candidates: Candidates, experiment: Experiment) -> dict[str
     """
     rules = list(dict.fromkeys(method for method, _ in picking_rules(candidates)))
     pairs = comparisons(rules, experiment.methods)
-    scores, differences = _scores(pick_sums(candidates), pairs, experiment)
-    outcomes = _outcomes(candidates, pairs, experiment)
+    seeds = Counter(method for method, _ in candidates.rewards)
+    scores, differences = _scores(pick_sums(candidates), pairs, seeds, experiment.evaluation)
+    outcomes = _outcomes(candidates, pairs, seeds, experiment.evaluation)
     return {
         "scores.csv": pd.DataFrame(scores, columns=SCORE_COLUMNS),
         "comparisons.csv": pd.DataFrame([*outcomes, *differences], columns=COMPARISON_COLUMNS),
@@ -46,7 +49,7 @@ def write_best_of_n(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
 
 
 def _scores(
-    sums: pd.DataFrame, pairs: list[tuple[str, str]], experiment: Experiment
+    sums: pd.DataFrame, pairs: list[tuple[str, str]], seeds: Counter, settings: Evaluation
 ) -> tuple[list[dict], list[dict]]:
     """Estimate every metric of every method at every N, and differences of judges' scores."""
     scores, differences = [], []
@@ -65,35 +68,34 @@ def _scores(
             means["numerator"].to_numpy(),
             means["denominator"].to_numpy(),
             [(keys.index(a), keys.index(b)) for a, b in compared],
-            experiment.evaluation,
+            settings,
         )
         n = means["numerator"].shape[1]
         for (method, drawn), value in zip(keys, values, strict=True):
             row = {"judge": judge, "method": method, "drawn": drawn, "kl": kl_of_best_of(drawn)}
-            seeds = _seeds(experiment, method)
-            scores.append(row | {"metric": metric} | _columns(value, n, seeds))
+            scores.append(row | {"metric": metric} | _columns(value, n, seeds[method]))
         for ((method, drawn), (reference, _)), gap in zip(compared, gaps, strict=True):
             row = {"judge": judge, "method": method, "reference": reference, "drawn": drawn}
-            seeds = _seeds(experiment, method, reference)
-            differences.append(row | {"metric": "score_difference"} | _columns(gap, n, seeds))
+            row["metric"] = "score_difference"
+            differences.append(row | _columns(gap, n, _fewest(seeds, method, reference)))
     return scores, differences
 
 
 def _outcomes(
-    candidates: Candidates, pairs: list[tuple[str, str]], experiment: Experiment
+    candidates: Candidates, pairs: list[tuple[str, str]], seeds: Counter, settings: Evaluation
 ) -> list[dict]:
     """Estimate the shares of wins, ties and losses of every two methods at every N."""
     found = list(outcome_sums(candidates, pairs))
     # All at once: one set of resamples serves all of them.
     shares = np.concatenate([each for *_, each in found])
-    values, _ = estimate_ratios(shares, np.ones_like(shares), [], experiment.evaluation)
+    values, _ = estimate_ratios(shares, np.ones_like(shares), [], settings)
     keys = [
         {"judge": judge, "method": method, "reference": reference, "drawn": drawn, "metric": metric}
         for judge, method, reference, drawn, _ in found
         for metric in OUTCOMES
     ]
     return [
-        key | _columns(value, shares.shape[1], _seeds(experiment, key["method"], key["reference"]))
+        key | _columns(value, shares.shape[1], _fewest(seeds, key["method"], key["reference"]))
         for key, value in zip(keys, values, strict=True)
     ]
 
@@ -108,10 +110,9 @@ def _columns(estimate: Estimate, n: int, seeds: int) -> dict[str, float]:
     }
 
 
-def _seeds(experiment: Experiment, *methods: str) -> int:
-    """The fewest trained models behind one of the methods that are trained; 0 if none is."""
-    trained = [method for method in methods if method in experiment.methods]
-    return min((len(experiment.seeds_of(method)) for method in trained), default=0)
+def _fewest(seeds: Counter, method: str, reference: str) -> int:
+    """The fewer of two methods' trained models; a rule has none, and none is missing."""
+    return min(seeds[name] for name in (method, reference) if name in seeds)
 
 
 def _lengths(candidates: Candidates) -> pd.DataFrame:
