@@ -65,6 +65,13 @@ def load_generator(
     return model.eval().requires_grad_(False)
 
 
+def load_policy(
+    folder: Path, experiment: Experiment, dtype: torch.dtype = torch.float32
+) -> PreTrainedModel:
+    """Load the causal language model of a folder for padded rows, of any architecture."""
+    return _load_weights(AutoModelForCausalLM, folder, experiment, set(), "sdpa", dtype)
+
+
 def load_reward_model(
     folder: Path,
     experiment: Experiment,

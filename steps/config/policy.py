@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from steps.config.dpo import Dpo
 from steps.config.section import Section
 
 # What samples are for: DPO pairs on training prompts, best-of-N candidates on held-out prompts,
@@ -47,3 +48,4 @@ class Policy(Section):
 
     sampling: dict[SampleUse, Sampling]
     pairs: PairSelection = PairSelection()
+    dpo: Dpo | None = None  # null: no policy is trained

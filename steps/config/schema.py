@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from steps.config.hub_data import HubData, HubSet, Prm800kData, SkyworkData, UnifiedFeedbackData
+from steps.config.lora import Lora
 from steps.config.policy import Policy
 from steps.config.section import Section
 from steps.objectives.registry import ensemble_base
@@ -106,15 +107,6 @@ class Selection(Section):
     # Most tokens of the training set and of each evaluation set; a set without a key is whole.
     token_budget: dict[str, Annotated[int, Field(gt=0)]] = Field({})
     seed: int = 0
-
-
-class Lora(Section):
-    """Low-rank adapters (arXiv 2106.09685) by peft; the reward head is trained beside them."""
-
-    r: int = Field(32, ge=1)
-    alpha: int = Field(64, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    targets: Literal["all-linear"] | list[str] = "all-linear"  # names of modules
 
 
 class FineTuning(Section):
