@@ -10,6 +10,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -30,11 +31,19 @@ logging.set_verbosity_error()
 SUPPORTED = ("llama", "gemma", "qwen2")
 
 
-def _load(loader, folder: Path, experiment: Experiment, **arguments):
-    """Call ``from_pretrained`` on a local folder, with one clear sentence when it fails."""
+def _trusts(folder: Path, experiment: Experiment) -> bool:
+    """Whether the experiment lets code that comes with the model of a folder run."""
     generator = experiment.generator_model
     source = generator if Path(folder) == model_folder(generator) else experiment.backbone
-    trust = isinstance(source, HubBackbone) and source.trust_remote_code
+    return isinstance(source, HubBackbone) and source.trust_remote_code
+
+
+def load_part(loader, folder: Path, trust: bool, **arguments):
+    """Call ``from_pretrained`` on a local folder, with one clear sentence when it fails.
+
+    Args:
+        trust: whether code that comes with the model may run.
+    """
     if not (Path(folder) / "config.json").is_file():
         raise UserError(
             f"there is no model in {folder} (no config.json); run the download step or set "
@@ -53,7 +62,7 @@ def _load(loader, folder: Path, experiment: Experiment, **arguments):
 
 def load_tokenizer(folder: Path, experiment: Experiment) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a model folder."""
-    return _load(AutoTokenizer.from_pretrained, folder, experiment)
+    return load_part(AutoTokenizer.from_pretrained, folder, _trusts(folder, experiment))
 
 
 def load_generator(
@@ -61,7 +70,15 @@ def load_generator(
 ) -> PreTrainedModel:
     """Load the causal language model of a folder for the packed layout, for inference."""
     check_packable(folder, experiment)
-    model = _load_weights(AutoModelForCausalLM, folder, experiment, set(), ATTENTION, dtype)
+    trust = _trusts(folder, experiment)
+    return load_language_model(folder, trust, ATTENTION, dtype)
+
+
+def load_language_model(
+    folder: Path, trust: bool, attention: str, dtype: torch.dtype
+) -> PreTrainedModel:
+    """Load the causal language model of a folder, for inference."""
+    model = _load_weights(AutoModelForCausalLM, folder, trust, set(), attention, dtype)
     return model.eval().requires_grad_(False)
 
 
@@ -87,16 +104,33 @@ def load_reward_model(
     """
     if layout == "packed":
         check_packable(folder, experiment)
+    trust, attention = _trusts(folder, experiment), ATTENTION if layout == "packed" else "sdpa"
     head = {"score.weight"}
-    model = _load_weights(
-        AutoModelForSequenceClassification,
-        folder,
-        experiment,
-        head,
-        ATTENTION if layout == "packed" else "sdpa",
-        dtype,
-        num_labels=1,
-    )
+    return _load_classifier(folder, trust, head, attention, dtype, num_labels=1)
+
+
+def load_classifier(
+    folder: Path, trust: bool, attention: str | None, dtype: torch.dtype
+) -> PreTrainedModel:
+    """Load the sequence classifier of a folder with its own head, for inference.
+
+    Args:
+        attention: implementation of the attention; None leaves the choice to the model.
+    """
+    model = _load_classifier(folder, trust, set(), attention, dtype)
+    return model.eval().requires_grad_(False)
+
+
+def _load_classifier(
+    folder: Path,
+    trust: bool,
+    may_lack: set[str],
+    attention: str | None,
+    dtype: torch.dtype,
+    **arguments,
+) -> PreTrainedModel:
+    model_class = AutoModelForSequenceClassification
+    model = _load_weights(model_class, folder, trust, may_lack, attention, dtype, **arguments)
     if has_mlp_head(model.config):
         install_mlp_head(model)
         _load_mlp_head(folder, model)
@@ -118,17 +152,17 @@ def _load_mlp_head(folder: Path, model: PreTrainedModel) -> None:
 def _load_weights(
     auto_class: type,
     folder: Path,
-    experiment: Experiment,
+    trust: bool,
     may_lack: set[str],
-    attention: str,
+    attention: str | None,
     dtype: torch.dtype,
     **arguments,
 ) -> PreTrainedModel:
     """Load a model whole: a weight that the files lack would silently be drawn at random."""
-    model, report = _load(
+    model, report = load_part(
         auto_class.from_pretrained,
         folder,
-        experiment,
+        trust,
         dtype=dtype,
         attn_implementation=attention,
         use_safetensors=True,
@@ -161,17 +195,27 @@ def load_lm_head(folder: Path, model: PreTrainedModel) -> Tensor:
 
 def check_packable(folder: Path, experiment: Experiment) -> None:
     """Check that the packed layout computes what this architecture means."""
-    config = _load(AutoConfig.from_pretrained, folder, experiment)
+    config = load_config(folder, _trusts(folder, experiment))
     if config.model_type not in SUPPORTED:
         raise UserError(
             f"the architecture '{config.model_type}' of {folder} is not known to the packed "
             f"layout, which supports {', '.join(SUPPORTED)}; set `training.layout: padded`"
         )
-    if getattr(config, "use_sliding_window", False):
+    if not is_packable(config):
         raise UserError(
             f"{folder} uses sliding-window attention, which the packed layout does not compute; "
             "set use_sliding_window to false in its config.json if its window exceeds your texts"
         )
+
+
+def is_packable(config: PreTrainedConfig) -> bool:
+    """Whether the packed layout computes what the model of this configuration means."""
+    return config.model_type in SUPPORTED and not getattr(config, "use_sliding_window", False)
+
+
+def load_config(folder: Path, trust: bool) -> PreTrainedConfig:
+    """Load the configuration of a model folder."""
+    return load_part(AutoConfig.from_pretrained, folder, trust)
 
 
 def frozen_layers(model: PreTrainedModel, trained_layers: int) -> int:

@@ -38,14 +38,8 @@ class ChatFormat:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase):
         self.tokenizer = tokenizer
-        if not tokenizer.chat_template:
-            raise UserError(
-                f"the tokenizer of {tokenizer.name_or_path} has no chat template; "
-                "use an instruction-tuned backbone or add chat_template.jinja to its folder"
-            )
-        self._controls = [t for t in tokenizer.all_special_tokens if t]
-        rendered = self._render("u", _PROBE)
-        self._tail = rendered.rpartition(_PROBE)[2]
+        self._tail = text_after_response(tokenizer)
+        self._controls = control_tokens(tokenizer)
         ends = [t for t in self._controls if self._tail.startswith(t)]
         if not ends:
             raise UserError(
@@ -53,13 +47,12 @@ class ChatFormat:
                 "turn with a special token, so there is no place for the reward"
             )
         self.end_of_turn = tokenizer.convert_tokens_to_ids(max(ends, key=len))
-        probe = tokenizer("x").input_ids
-        self._adds_bos = tokenizer.bos_token_id is not None and probe[0] == tokenizer.bos_token_id
+        self._adds_bos = adds_bos(tokenizer)
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Return the tokens up to and including the assistant's header, with one BOS at most."""
-        self._refuse_controls(prompt, "the prompt")
-        ids = self.tokenizer(self._render(prompt), add_special_tokens=False).input_ids
+        refuse_controls(self._controls, prompt, "the prompt")
+        ids = self.tokenizer(render(self.tokenizer, prompt), add_special_tokens=False).input_ids
         # Templates that spell the BOS out must not get a second one, others need the first.
         if self._adds_bos and ids[0] != self.tokenizer.bos_token_id:
             ids = [self.tokenizer.bos_token_id, *ids]
@@ -67,8 +60,8 @@ class ChatFormat:
 
     def encode_response(self, prompt: str, text: str) -> EncodedResponse:
         """Return the tokens that follow `encode_prompt`, ending with the end-of-turn token."""
-        self._refuse_controls(text, "the response")
-        header, whole = self._render(prompt), self._render(prompt, text)
+        refuse_controls(self._controls, text, "the response")
+        header, whole = render(self.tokenizer, prompt), render(self.tokenizer, prompt, text)
         if not whole.startswith(header) or not whole.endswith(self._tail):
             raise UserError(
                 f"the chat template of {self.tokenizer.name_or_path} renders a finished answer "
@@ -91,26 +84,62 @@ class ChatFormat:
         """Token ids by token."""
         return self.tokenizer.get_vocab()
 
-    def _render(self, prompt: str, response: str | None = None) -> str:
-        messages = [{"role": "user", "content": prompt}]
-        if response is not None:
-            messages.append({"role": "assistant", "content": response})
-        try:
-            return self.tokenizer.apply_chat_template(
-                messages,
-                tokenize=False,
-                add_generation_prompt=response is None,
-                date_string="26 Jul 2024",  # some templates print today's date where none is given
-            )
-        except TemplateError as error:
-            raise UserError(
-                f"the chat template of {self.tokenizer.name_or_path} cannot be rendered: {error}"
-            ) from None
 
-    def _refuse_controls(self, text: str, what: str) -> None:
-        for token in self._controls:
-            if token in text:
-                raise ControlTokenError(f"{what} spells the control token '{token}'; remove it")
+def render(tokenizer: PreTrainedTokenizerBase, prompt: str, response: str | None = None) -> str:
+    """Return the conversation in the tokenizer's chat template.
+
+    Args:
+        response: None asks for one, with the assistant's header.
+    Raises:
+        UserError: the template cannot be rendered.
+    """
+    messages = [{"role": "user", "content": prompt}]
+    if response is not None:
+        messages.append({"role": "assistant", "content": response})
+    try:
+        return tokenizer.apply_chat_template(
+            messages,
+            tokenize=False,
+            add_generation_prompt=response is None,
+            date_string="26 Jul 2024",  # some templates print today's date where none is given
+        )
+    except TemplateError as error:
+        raise UserError(
+            f"the chat template of {tokenizer.name_or_path} cannot be rendered: {error}"
+        ) from None
+
+
+def text_after_response(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return what the chat template puts after a response.
+
+    Raises:
+        UserError: there is no chat template.
+    """
+    if not tokenizer.chat_template:
+        raise UserError(
+            f"the tokenizer of {tokenizer.name_or_path} has no chat template; "
+            "use an instruction-tuned backbone or add chat_template.jinja to its folder"
+        )
+    return render(tokenizer, "u", _PROBE).rpartition(_PROBE)[2]
+
+
+def adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the tokenizer itself puts a BOS before a text."""
+    return (
+        tokenizer.bos_token_id is not None and tokenizer("x").input_ids[0] == tokenizer.bos_token_id
+    )
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Return the tokens that make up the turn structure."""
+    return [token for token in tokenizer.all_special_tokens if token]
+
+
+def refuse_controls(controls: list[str], text: str, what: str) -> None:
+    """Raise a `ControlTokenError` if ``text``, called ``what``, spells a control token."""
+    for token in controls:
+        if token in text:
+            raise ControlTokenError(f"{what} spells the control token '{token}'; remove it")
 
 
 def check_same_tokens(backbone: ChatFormat, generator: ChatFormat) -> None:

@@ -23,7 +23,7 @@ rule score:
         folder=lambda wildcards, output: Path(output[0]).parent,
         card=f"{RESULTS}/cards/score-{{method}}-seed{{seed}}.json",
     shell:
-        "python -m steps.score --experiment {params.experiment} --model {input.model}"
+        "python -m steps.score.cached_sets --experiment {params.experiment} --model {input.model}"
         " --groups {params.groups} --cache {params.cache} --sets {params.sets}"
         " --output {params.folder} --card {params.card} 2>&1 | tee {log}"
 

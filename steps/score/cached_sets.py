@@ -1,4 +1,4 @@
-"""``python -m steps.score``: rewards of all tokens of cached groups, for one or several sets."""
+"""``python -m steps.score.cached_sets``: rewards of all tokens of cached groups, set by set."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ from steps.score.schema import write_score_sets
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m steps.score", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m steps.score.cached_sets", description=__doc__)
     parser.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained model")
     parser.add_argument(

@@ -1,0 +1,156 @@
+"""Scoring prompt groups one after the other, in memory that does not grow with their number."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from steps.errors import UserError
+from steps.groups.schema import PromptGroup
+from steps.score.batches import cut_batches
+from steps.score.conversation import Conversation, fit
+from steps.score.reward_model import RewardModel
+
+
+@dataclass(frozen=True)
+class ScoredGroup:
+    """The scores of a prompt group's K responses.
+
+    Attributes:
+        rewards: [K], float32.
+        n_tokens: [K], int32, of each response with the end-of-turn token.
+        truncated: [K], bool, whether the end of the response was cut off.
+        token_rewards: of each response, [n_tokens] float32; None where not asked for.
+        token_ends: of each response, [n_tokens] int32: characters of its text up to each token's
+            end; None where not asked for.
+    """
+
+    group_id: str
+    rewards: np.ndarray
+    n_tokens: np.ndarray
+    truncated: np.ndarray
+    token_rewards: list[np.ndarray] | None = None
+    token_ends: list[np.ndarray] | None = None
+
+
+class Scorer(Protocol):
+    """What `stream_groups` needs of a model."""
+
+    layout: str
+    max_length: int
+
+    def encode(self, group: PromptGroup) -> list[Conversation]:
+        """Return a conversation for each response."""
+
+    def score(
+        self, batch: list[Conversation], token_rewards: bool
+    ) -> list[tuple[float, np.ndarray | None]]:
+        """Return reward and, if asked for, token rewards of each conversation."""
+
+
+@dataclass
+class _Pending:
+    """A group whose responses are not all scored yet."""
+
+    group: PromptGroup
+    conversations: list[Conversation]
+    scores: list[tuple[float, np.ndarray | None]] = field(default_factory=list)
+
+
+OnError = Callable[[PromptGroup, UserError], None]
+
+
+def score_stream(
+    reward_model: RewardModel,
+    groups: Iterable[PromptGroup],
+    *,
+    max_length: int | None = None,
+    truncate: bool = False,
+    token_rewards: bool = False,
+    tokens_per_batch: int = 4096,
+    on_error: OnError | None = None,
+) -> Iterator[ScoredGroup]:
+    """Yield the rewards of every group, in order.
+
+    Args:
+        max_length: tokens of prompt and response together; None for the model's context.
+        truncate: cut the end off what is longer, and mark it; else it is an error.
+        token_rewards: give the reward at every token of the responses too.
+        tokens_per_batch: tokens computed at once.
+        on_error: called with a group that cannot be scored, which is then left out; None raises.
+    Raises:
+        UserError: naming the group that has a text which cannot be encoded or is too long, or
+            gets a reward that is not a finite number.
+    """
+    if token_rewards:
+        reward_model.check_token_rewards()
+    return stream_groups(
+        reward_model, groups, max_length, truncate, token_rewards, tokens_per_batch, on_error
+    )
+
+
+def stream_groups(
+    scorer: Scorer,
+    groups: Iterable[PromptGroup],
+    max_length: int | None,
+    truncate: bool,
+    token_rewards: bool,
+    tokens_per_batch: int,
+    on_error: OnError | None,
+) -> Iterator[ScoredGroup]:
+    """Yield the scores of every group; the arguments are those of `score_stream`."""
+    pending: deque[_Pending] = deque()
+    complain = on_error or _raise
+
+    def conversations() -> Iterator[Conversation]:
+        for group in groups:
+            try:
+                fitting = [
+                    fit(each, max_length or scorer.max_length, truncate)
+                    for each in scorer.encode(group)
+                ]
+            except UserError as error:
+                complain(group, error)
+                continue
+            pending.append(_Pending(group, fitting))
+            yield from fitting
+
+    for batch in cut_batches(conversations(), tokens_per_batch, scorer.layout):
+        filling = (each for each in pending for _ in range(_lacking(each)))
+        for each, score in zip(list(filling), scorer.score(batch, token_rewards), strict=False):
+            each.scores.append(score)
+        while pending and not _lacking(pending[0]):
+            each = pending.popleft()
+            try:
+                yield _finish(each, token_rewards)
+            except UserError as error:
+                complain(each.group, error)
+
+
+def _raise(group: PromptGroup, error: UserError) -> None:
+    raise UserError(f"group '{group.group_id}': {error}") from None
+
+
+def _lacking(pending: _Pending) -> int:
+    return len(pending.conversations) - len(pending.scores)
+
+
+def _finish(pending: _Pending, token_rewards: bool) -> ScoredGroup:
+    responses = [each.response for each in pending.conversations]
+    rewards = np.array([reward for reward, _ in pending.scores], np.float32)
+    if not np.isfinite(rewards).all():
+        bad = int(np.argmin(np.isfinite(rewards)))
+        raise UserError(
+            f"response {bad} gets a reward that is not a finite number; the model has "
+            "diverged or overflows in this precision"
+        )
+    return ScoredGroup(
+        pending.group.group_id,
+        rewards,
+        np.array([len(r.ids) for r in responses], np.int32),
+        np.array([each.truncated for each in pending.conversations]),
+        [values for _, values in pending.scores] if token_rewards else None,
+        [np.array(r.ends, np.int32) for r in responses] if token_rewards else None,
+    )
