@@ -85,8 +85,8 @@ def load_language_model(
 def load_policy(
     folder: Path, experiment: Experiment, dtype: torch.dtype = torch.float32
 ) -> PreTrainedModel:
-    """Load the causal language model of a folder for padded rows, of any architecture."""
-    return _load_weights(AutoModelForCausalLM, folder, experiment, set(), "sdpa", dtype)
+    """Load the causal language model of a folder for padded rows, whatever its architecture."""
+    return load_language_model(folder, _trusts(folder, experiment), "sdpa", dtype)
 
 
 def load_reward_model(

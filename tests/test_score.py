@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from steps.score.cached_sets import main
 
 from steps.backbone import load_generator, load_reward_model, load_tokenizer
 from steps.cache.build import Models, build_cache
@@ -18,6 +17,7 @@ from steps.chat import ChatFormat
 from steps.errors import UserError
 from steps.files import write_json
 from steps.groups.schema import write_groups
+from steps.score.cached_sets import main
 from steps.score.schema import read_scores, write_scores
 from tests.conftest import ROOT
 

@@ -1,11 +1,11 @@
-"""What an experiment file may say about training policies."""
+"""What an experiment file may say about training policies and about judging them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from steps.config.lora import Lora
-from steps.config.section import Section
+from steps.config.section import Commit, Section
 
 
 class Dpo(Section):
@@ -37,3 +37,35 @@ class Dpo(Section):
             # The reference's probabilities are computed without it; the first loss is log 2.
             raise ValueError("`lora.dropout` must be 0: policies are trained without dropout")
         return self
+
+
+class TrainedJudge(Section):
+    """A reward model of this experiment's kind, trained on an evaluation set's labels.
+
+    No candidate has seen its prompts, and its seed is none of theirs.
+    """
+
+    source: Literal["trained"]
+    method: str = "orm"
+    seed: int = Field(ge=0, lt=2**32)
+    train_on: str  # an evaluation set that is not the one the policies answer
+
+
+class HubJudge(Section):
+    """A reward model of the Hugging Face hub."""
+
+    source: Literal["hub"]
+    id: str
+    revision: Commit
+    trust_remote_code: bool = False  # consent to run the code that comes with the model
+    precision: Literal["fp32", "bf16"] = "fp32"  # bf16 on GPUs only; a CPU computes in fp32
+
+
+Judge = Annotated[TrainedJudge | HubJudge, Field(discriminator="source")]
+
+
+class PolicyEvaluation(Section):
+    """How policies are compared with each other and with the policy that they started from."""
+
+    judges: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")], Judge] = Field({})
+    tokens_per_batch: int = Field(4096, gt=0)  # of the judges' and the reference's passes

@@ -4,12 +4,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from steps.config.dpo import Dpo
+from steps.config.dpo import Dpo, PolicyEvaluation
 from steps.config.section import Section
 
 # What samples are for: DPO pairs on training prompts, best-of-N candidates on held-out prompts,
-# and the trained policies' own answers to those.
-SampleUse = Literal["pairs", "best_of_n", "policies"]
+# and the trained policies' own answers to those, greedy and (for their divergence too) drawn.
+SampleUse = Literal["pairs", "best_of_n", "policies", "policies_sampled"]
 
 
 class Sampling(Section):
@@ -49,3 +49,4 @@ class Policy(Section):
     sampling: dict[SampleUse, Sampling]
     pairs: PairSelection = PairSelection()
     dpo: Dpo | None = None  # null: no policy is trained
+    evaluation: PolicyEvaluation = PolicyEvaluation()

@@ -86,7 +86,7 @@ class PolicyTrainer(DPOTrainer):
         name: str,
         callbacks: list[TrainerCallback] | None = None,
     ):
-        """Give ``model`` its adapters, with the seed set before.
+        """Make ``model`` trainable: give it adapters, with the seed set before, or free it.
 
         Args:
             pairs: (chosen, rejected).
@@ -104,6 +104,7 @@ class PolicyTrainer(DPOTrainer):
             for (chosen, rejected), (of_chosen, of_rejected) in zip(pairs, reference, strict=True)
         ]
         lora = None if settings.lora is None else lora_config(model, settings.lora, "CAUSAL_LM")
+        model.requires_grad_(lora is None)
         with warnings.catch_warnings():  # peft still asks transformers by an older name
             warnings.simplefilter("ignore", FutureWarning)
             super().__init__(
