@@ -143,6 +143,8 @@ class _Row:
             annotated=bool(self._typed("annotated", bool)) or start is not None,
             error_start=start,
             error_end=end,
+            finish_reason=self._text("finish_reason", required=False),
+            n_tokens=self._typed("n_tokens", int),
         )
 
     def _pair(self) -> tuple[Response, Response]:

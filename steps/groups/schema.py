@@ -25,6 +25,10 @@ RESPONSE = pa.struct(
         # Character range [start, end) of that step; null where none was found or looked for.
         ("error_start", pa.int32()),
         ("error_end", pa.int32()),
+        # Of a sampled response; null = not known: `stop` (the model ended its turn) or `length`
+        # (it was cut), and how many tokens it wrote, the one that ends its turn included.
+        ("finish_reason", pa.string()),
+        ("n_tokens", pa.int32()),
     ]
 )
 GROUPS = pa.schema(
@@ -53,6 +57,8 @@ class Response:
     annotated: bool = False
     error_start: int | None = None
     error_end: int | None = None
+    finish_reason: str | None = None
+    n_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

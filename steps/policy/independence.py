@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
+from steps.config import Experiment
 from steps.errors import UserError
 from steps.files import read_json, sha256, write_json
 from steps.groups.leaks import compare_sets
@@ -19,13 +20,13 @@ from steps.groups.schema import read_groups
 from steps.provenance import RunCard
 
 
-def check_judge(arguments: argparse.Namespace) -> None:
+def check_judge(arguments: argparse.Namespace, experiment: Experiment) -> None:
     """Compare a judge with every candidate; write the report if it is independent of all.
 
     Raises:
         UserError: naming what they share, or a card that is not of its model or prompts.
     """
-    card = RunCard("policy check-judge", {})
+    card = RunCard("policy check-judge", {"title": experiment.title})
     facts = {"training": {}, "prompts": {}, "candidates": len(arguments.candidates)}
     if arguments.judge_card is not None:
         seed = _seed(arguments.judge_card, arguments.judge, arguments.judge_groups)
@@ -45,7 +46,7 @@ def check_judge(arguments: argparse.Namespace) -> None:
 
 
 def _seed(path: Path, model: Path, groups: Path) -> int:
-    """Return the seed of a training, once its card is known to be of this model and these groups."""
+    """Return the seed of a training whose card is of this model and these groups."""
     card = read_json(path)
     again = "train the model again"
     if sha256(model) not in card.get("outputs", {}).values():
@@ -71,7 +72,7 @@ def _check_prompts(judge: Path, others: list[Path]) -> dict[str, Any]:
 
 
 def _check_weights(judge: Path, candidate: Path, backbone: Path) -> None:
-    """Refuse a weight that both have and the backbone has not: one of them was made of the other."""
+    """Refuse a weight that both have and the backbone has not: one was made of the other."""
     mine, theirs, base = (_files(folder) for folder in (judge, candidate, backbone))
     for name in sorted(mine.keys() & theirs.keys()):
         own = _tensor(mine, name)
