@@ -41,10 +41,8 @@ def read_answers(paths: list[Path], experiment: Experiment) -> pd.DataFrame:
     expected = {REFERENCE, *(policy_name(*run) for run in experiment.runs)}
     found = set(answers["policy"])
     for name in sorted(found ^ expected):
-        kind = "no samples" if name in expected else "samples, but is no policy of the experiment"
-        raise UserError(
-            f"--samples: the policy '{name}' has {kind}; give the files of all policies"
-        )
+        kind = "has no samples" if name in expected else "is not of the experiment"
+        raise UserError(f"--samples: the policy '{name}' {kind}; give the files of its policies")
     prompts = answers.groupby("policy")["group_id"].agg(frozenset)
     for name, asked in prompts.items():
         if asked != prompts[REFERENCE]:
