@@ -124,14 +124,25 @@ def read_json(path: Path) -> Any:
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, or of a folder's file names and contents in sorted order."""
     path = Path(path)
-    digest = hashlib.sha256()
     if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            # Snakemake leaves a time stamp in folders it made; it is no content.
-            if file.name != ".snakemake_timestamp":
-                digest.update(f"{file.relative_to(path)}\0{sha256(file)}\n".encode())
-        return digest.hexdigest()
+        return folder_hash(file_hashes(path))
+    digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a folder, by its sorted path in it."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    # Snakemake leaves a time stamp in folders it made; it is no content.
+    return {
+        str(p.relative_to(folder)): sha256(p) for p in files if p.name != ".snakemake_timestamp"
+    }
+
+
+def folder_hash(hashes: dict[str, str]) -> str:
+    """Return the hash of a folder from those of its files."""
+    content = "".join(f"{name}\0{digest}\n" for name, digest in hashes.items())
+    return hashlib.sha256(content.encode()).hexdigest()

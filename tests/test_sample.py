@@ -238,7 +238,7 @@ def test_a_missing_section_is_named(
 ) -> None:
     write_groups(tmp_path / "groups.parquet", groups)
     (tmp_path / "experiment.yaml").write_text((ROOT / "config/tiny.yaml").read_text())
-    with pytest.raises(UserError, match=r"policy\.sampling\.pairs is missing"):
+    with pytest.raises(UserError, match=r"lacks policy\.sampling\.pairs; give"):
         run_command_line(tmp_path, backbone, monkeypatch, tmp_path / "output.parquet")
 
 

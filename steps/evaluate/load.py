@@ -12,7 +12,7 @@ from steps.config.schema import ANNOTATED_SET
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup, Response, read_groups
 from steps.pairs.schema import read_pairs
-from steps.score.schema import read_scores
+from steps.score.schema import read_origin, read_scores
 
 SCORE_AGAIN = "run the score step again for these groups"
 
@@ -91,6 +91,7 @@ def _read_set(experiment: Experiment, results: Path, name: str) -> EvaluationSet
     for method, seed in experiment.runs:
         path = score_path(results, method, seed, name)
         scores[method, seed] = align_scores(read_scores(path), groups, path)
+        _check_origin(path, method, seed)
         _check_same_tokens(scores[method, seed], next(iter(scores.values())), path)
     return EvaluationSet(name, groups, pairs, scores)
 
@@ -136,6 +137,16 @@ def align_scores(scores: pd.DataFrame, groups: list[PromptGroup], path: Path) ->
             f"among the groups; {SCORE_AGAIN}"
         )
     return scores.iloc[[row_of[key] for key in wanted]].reset_index(drop=True)
+
+
+def _check_origin(path: Path, method: str, seed: int) -> None:
+    """A file that was copied or renamed would give one method the numbers of another."""
+    origin = read_origin(path)
+    if (origin.method, origin.seed) != (method, seed):
+        raise UserError(
+            f"{path} holds the scores of {origin.method} with seed {origin.seed}, not of {method} "
+            f"with seed {seed}; {SCORE_AGAIN}"
+        )
 
 
 def _check_same_tokens(scores: pd.DataFrame, first: pd.DataFrame, path: Path) -> None:

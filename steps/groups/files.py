@@ -10,6 +10,7 @@ in what is known of them, `steps.groups.order` says which pairs have an order.
 """
 
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Iterator
@@ -34,28 +35,69 @@ def read_file(path: Path, notes: list[str] | None = None) -> list[PromptGroup]:
     Raises:
         UserError: naming the file and the row, and what is wrong with it.
     """
+    groups = []
+    for _, group in iterate_file(path, notes):
+        if isinstance(group, UserError):
+            raise group
+        groups.append(group)
+    return groups
+
+
+def iterate_file(
+    path: Path, notes: list[str] | None = None
+) -> Iterator[tuple[int, PromptGroup | UserError]]:
+    """Yield number and group of each row, or what is wrong with that row alone.
+
+    Rows are read one after the other; all that grows with their number is 8 bytes of each id.
+
+    Args:
+        notes: where to append, at the end, a sentence for each key that was ignored.
+    Raises:
+        UserError: the file is missing, damaged or empty.
+    """
     path = Path(path)
+    number, first_row, ignored = 0, {}, IgnoredKeys()
+    for number, row in read_rows(path, keep_bad=True):
+        place = f"{path}: row {number}"
+        try:
+            group = _Row(row, place).group(f"{path.name}/{number}", path.name)
+            digest = hashlib.blake2b(group.group_id.encode(), digest_size=8).digest()
+            first = first_row.setdefault(digest, number)
+            if first != number:
+                raise UserError(
+                    f"{place}: the id '{group.group_id}' is that of row {first} too; give each row "
+                    "its own"
+                )
+        except UserError as error:
+            yield number, error
+            continue
+        ignored.add(row)
+        yield number, group
+    if not number:
+        raise UserError(f"{path} has no row; give a file with groups or pairs")
+    if notes is not None:
+        notes += ignored.notes(path)
+
+
+def read_rows(path: Path, keep_bad: bool = False) -> Iterator[tuple[int, Any]]:
+    """Yield the number (from 1) and the content of each row of a file.
+
+    Args:
+        keep_bad: yield a `UserError` in place of a line that is not JSON instead of raising it.
+    Raises:
+        UserError: the file is not there, of another type, or damaged.
+    """
     if not path.name.endswith(EXTENSIONS):
         raise UserError(f"{path}: unknown file type; give one of {', '.join(EXTENSIONS)}")
     if not path.is_file():
         raise UserError(f"{path} is not there; correct the path in the experiment file")
-    rows = _parquet_rows(path) if path.name.endswith(".parquet") else _json_rows(path)
-    groups, first_row, ignored = [], {}, IgnoredKeys()
-    for number, row in rows:
-        group = _Row(row, f"{path}: row {number}").group(f"{path.name}/{number}", path.name)
-        if group.group_id in first_row:
-            raise UserError(
-                f"{path}: row {number}: the id '{group.group_id}' is that of row "
-                f"{first_row[group.group_id]} too; give each row its own"
-            )
-        first_row[group.group_id] = number
-        groups.append(group)
-        ignored.add(row)
-    if not groups:
-        raise UserError(f"{path} has no row; give a file with groups or pairs")
-    if notes is not None:
-        notes += ignored.notes(path)
-    return groups
+    if path.name.endswith(".parquet"):
+        yield from _parquet_rows(path)
+        return
+    for number, row in _json_rows(path):
+        if isinstance(row, UserError) and not keep_bad:
+            raise row
+        yield number, row
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -65,15 +107,20 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
         with opener(path, "rt", encoding="utf-8-sig") as stream:
             for number, line in enumerate(stream, start=1):
                 if line.strip():
-                    yield number, json.loads(line)
+                    yield number, _parse(line, f"{path}: row {number}")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 after row {number} ({error}); convert it") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: row {number} is not JSON ({error}); correct the line") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(
             f"{path} is not a whole gzip file (it ends after row {number}: {error}); copy it again"
         ) from None
+
+
+def _parse(line: str, place: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return UserError(f"{place} is not JSON ({error}); correct the line")
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -92,6 +139,8 @@ class _Row:
     """Typed access to one JSON object; every complaint names the file, the row and the key."""
 
     def __init__(self, values: Any, place: str, known: tuple[str, ...] = ()):
+        if isinstance(values, UserError):
+            raise values
         if not isinstance(values, dict):
             raise UserError(f"{place} is not an object with keys and values; write one a line")
         self.values, self.place = values, place

@@ -15,13 +15,13 @@ from steps.chat import ChatFormat
 from steps.config import Experiment, load_experiment
 from steps.config.policy import SampleUse, Sampling
 from steps.device import best_device, working_dtype
-from steps.errors import UserError, run_command
+from steps.errors import run_command
 from steps.files import remove
 from steps.groups.schema import read_groups, write_groups
 from steps.lock import only_writer
 from steps.provenance import RunCard
 from steps.sample.backend import Backend, Request, plan_batches
-from steps.sample.requests import make_requests
+from steps.sample.requests import make_requests, sampling_for
 from steps.sample.responses import sampled_groups
 from steps.sample.run import complete_batches
 
@@ -29,7 +29,7 @@ from steps.sample.run import complete_batches
 def main() -> None:
     arguments = _parser().parse_args()
     experiment = load_experiment(arguments.experiment)
-    sampling = _settings(arguments, experiment)
+    sampling = sampling_for(experiment, arguments.use)
     torch.set_num_threads(experiment.threads)
     card = RunCard("sample", sampling.model_dump(), sampling.seed)
     groups = read_groups(arguments.groups)
@@ -78,16 +78,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
     return parser
-
-
-def _settings(arguments: argparse.Namespace, experiment: Experiment) -> Sampling:
-    sampling = experiment.policy.sampling if experiment.policy else {}
-    if arguments.use not in sampling:
-        raise UserError(
-            f"{arguments.experiment}: policy.sampling.{arguments.use} is missing; give its "
-            "samples and max_new_tokens"
-        )
-    return sampling[arguments.use]
 
 
 def _plan(

@@ -11,10 +11,10 @@ from steps.cache.store import Cache
 from steps.config import load_experiment
 from steps.device import best_device, working_dtype
 from steps.errors import UserError, run_command
-from steps.files import read_json
 from steps.groups.schema import PromptGroup, read_groups
 from steps.provenance import RunCard
 from steps.score.cached import score_groups
+from steps.score.model_files import FACTS, ModelFiles, find_model
 from steps.score.schema import write_score_sets
 
 
@@ -35,7 +35,8 @@ def main() -> None:
 
     experiment = load_experiment(arguments.experiment)
     torch.set_num_threads(experiment.threads)
-    facts = _read_facts(arguments.model)
+    files = find_model(arguments.model)
+    facts = _check_facts(files)
     card = RunCard("score", {"method": facts["method"]}, facts["seed"])
     settings = experiment.training
     dtype = working_dtype(settings.precision)
@@ -49,20 +50,21 @@ def main() -> None:
         scores[name] = score_groups(
             model, cache, groups, facts["first_trained_layer"], title, settings.layout, dtype
         )
-    outputs = write_score_sets(arguments.output, scores)
+    outputs = write_score_sets(arguments.output, scores, files.origin)
     inputs = [arguments.model, *(arguments.groups / f"{name}.parquet" for name in sets)]
     inputs += [cache.folder for _, cache in sets.values()]
     card.write(arguments.card, inputs, outputs)
 
 
-def _read_facts(model: Path) -> dict[str, Any]:
-    """Read what the train step noted beside the weights."""
-    path = model / "reward_model.json"
-    facts = read_json(path)
+def _check_facts(files: ModelFiles) -> dict[str, Any]:
+    """Return what the train step noted beside the weights."""
     wanted = {"method", "seed", "cache", "first_trained_layer"}
-    if not isinstance(facts, dict) or not wanted <= facts.keys():
-        raise UserError(f"{path} does not name {', '.join(sorted(wanted))}; train the model again")
-    return facts
+    if files.facts is None or not wanted <= files.facts.keys():
+        raise UserError(
+            f"{files.folder / FACTS} does not name {', '.join(sorted(wanted))}; train the model "
+            "again"
+        )
+    return files.facts
 
 
 def _open_set(

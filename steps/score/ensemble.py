@@ -5,6 +5,7 @@ says. Everything else is that of the members, which must have read the same toke
 """
 
 import argparse
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from steps.config import load_experiment
 from steps.errors import UserError, run_command
 from steps.objectives.ensemble import reduce_rewards
 from steps.provenance import RunCard
-from steps.score.schema import read_scores, write_score_sets
+from steps.score.schema import Origin, read_origin, read_scores, write_score_sets
 
 # What no model changes: the responses, their tokens, and what the generator says of them.
 SHARED = ("group_id", "response", "n_tokens", "token_ends", "token_log_probs")
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument(
         "--members", type=Path, nargs="+", required=True, help="folders with each model's scores"
     )
+    parser.add_argument("--method", required=True, help="name of the ensemble, for the output")
     parser.add_argument("--sets", nargs="+", required=True, help="names of the sets to score")
     parser.add_argument("--output", type=Path, required=True, help="folder for <set>.parquet")
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
@@ -38,11 +40,14 @@ def main() -> None:
     members: list[Path] = arguments.members
     if len({folder.resolve() for folder in members}) < max(2, len(members)):
         raise UserError("--members must name the folders of at least two models, each once")
-    reduce = load_experiment(arguments.experiment).ensemble.reduce
+    experiment = load_experiment(arguments.experiment)
+    reduce = experiment.ensemble.reduce
     card = RunCard("ensemble", {"reduce": reduce, "members": [str(folder) for folder in members]})
     files = {name: [folder / f"{name}.parquet" for folder in members] for name in arguments.sets}
     scores = {name: join(paths, reduce) for name, paths in files.items()}
-    outputs = write_score_sets(arguments.output, scores)
+    # The scores of an ensemble stand under the first seed.
+    origin = join_origins(files[arguments.sets[0]], arguments.method, experiment.seeds[0])
+    outputs = write_score_sets(arguments.output, scores, origin)
     card.write(arguments.card, [path for paths in files.values() for path in paths], outputs)
 
 
@@ -65,6 +70,12 @@ def join(paths: list[Path], reduce: str) -> pd.DataFrame:
         reward=reduce_rewards(rewards, reduce).astype(np.float32),
         token_rewards=np.split(joined, ends[:-1]) if len(ends) else [],
     )
+
+
+def join_origins(paths: list[Path], method: str, seed: int) -> Origin:
+    """Return the origin of an ensemble's scores from those of its members."""
+    members = [read_origin(path).sha256 for path in paths]
+    return Origin(method, hashlib.sha256("\n".join(members).encode()).hexdigest(), method, seed)
 
 
 def _flat(lists: pd.Series) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from huggingface_hub import snapshot_download
 from steps.download.hub import PATTERNS
 from steps.download.hub_errors import hub_errors
 from steps.errors import UserError
-from steps.files import read_json, sha256
+from steps.files import file_hashes, folder_hash, read_json
+from steps.score.schema import Origin
 
 FACTS = "reward_model.json"
+CODE = "*.py"
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class ModelFiles:
 
     Attributes:
         name: the hub's id; of a model of this pipeline its method and seed; else the folder's name.
-        sha256: hash of all files.
+        sha256: hash of all files that loading reads.
         commit: that was fetched from the hub; None of a local folder.
         facts: of reward_model.json; None where it is no model of this pipeline.
     """
@@ -29,11 +32,19 @@ class ModelFiles:
     folder: Path
     name: str
     sha256: str
-    commit: str | None
-    facts: dict[str, Any] | None
+    commit: str | None = None
+    facts: dict[str, Any] | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """What a file of scores says of the model."""
+        facts = self.facts or {}
+        return Origin(self.name, self.sha256, facts.get("method"), facts.get("seed"))
 
 
-def find_model(source: str | Path, revision: str | None, trust_remote_code: bool) -> ModelFiles:
+def find_model(
+    source: str | Path, revision: str | None = None, trust_remote_code: bool = False
+) -> ModelFiles:
     """Return the files of a local folder, or fetch those of a hub id.
 
     Args:
@@ -43,15 +54,10 @@ def find_model(source: str | Path, revision: str | None, trust_remote_code: bool
         UserError: there is no such model, it cannot be fetched, or its weights are not those that
             were saved.
     """
-    folder = Path(source)
-    if folder.is_dir():
+    if Path(source).is_dir():
         if revision is not None:
-            raise UserError(f"{folder} is a local folder, which has no revision; leave it out")
-        facts = read_facts(folder)
-        name = folder.resolve().name
-        if facts is not None:
-            name = f"{facts['method']} seed {facts['seed']}"
-        return ModelFiles(folder, name, sha256(folder), None, facts)
+            raise UserError(f"{source} is a local folder, which has no revision; leave it out")
+        return _local(Path(source))
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
         raise UserError(f"{source} is neither a folder nor an id of the hub; correct it")
     if trust_remote_code and not re.fullmatch("[0-9a-f]{40}", revision or ""):
@@ -62,27 +68,37 @@ def find_model(source: str | Path, revision: str | None, trust_remote_code: bool
     return _fetch(str(source), revision, trust_remote_code)
 
 
-def _fetch(model: str, revision: str | None, trust_remote_code: bool) -> ModelFiles:
-    patterns = PATTERNS + (["*.py"] if trust_remote_code else [])
-    with hub_errors(
-        f"the model '{model}' (revision {revision or 'main'})", "give the folder of a copy"
-    ):
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
-    # The client names the folder after the commit.
-    return ModelFiles(folder, model, sha256(folder), folder.name, None)
-
-
-def read_facts(folder: Path) -> dict[str, Any] | None:
-    """Read what the train step noted beside the weights; None where it made no such note.
-
-    Raises:
-        UserError: the note is damaged.
-    """
+def _local(folder: Path) -> ModelFiles:
+    hashes = _hashes(folder)
     path = folder / FACTS
     if not path.is_file():
-        return None
+        return ModelFiles(folder, folder.resolve().name, folder_hash(hashes))
     facts = read_json(path)
     wanted = {"method", "seed"}
     if not isinstance(facts, dict) or not wanted <= facts.keys():
         raise UserError(f"{path} does not name {', '.join(sorted(wanted))}; train the model again")
-    return facts
+    # Models that were saved before the hashes were noted have none to compare.
+    for name, digest in facts.get("weights", {}).items():
+        if hashes.get(name) != digest:
+            raise UserError(
+                f"{folder / name} is not the file that {FACTS} was written with; train the model "
+                "again, or copy it again whole"
+            )
+    name = f"{facts['method']} seed {facts['seed']}"
+    return ModelFiles(folder, name, folder_hash(hashes), facts=facts)
+
+
+def _fetch(model: str, revision: str | None, trust_remote_code: bool) -> ModelFiles:
+    patterns = [*PATTERNS, CODE] if trust_remote_code else PATTERNS
+    what = f"the model '{model}' (revision {revision or 'main'})"
+    with hub_errors(what, "give the folder of a copy"):
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    # The client names the folder after the commit.
+    return ModelFiles(folder, model, folder_hash(_hashes(folder)), folder.name)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Return the hashes of what loading reads; other tools may have put more into the folder."""
+    read = (*PATTERNS, CODE)
+    hashes = file_hashes(folder)
+    return {name: h for name, h in hashes.items() if any(fnmatch(name, p) for p in read)}

@@ -1,6 +1,12 @@
-"""The file of scores: one row per response, with the reward of every token."""
+"""The files of scores: one row per response, and which model they come from.
 
+`SCORES` are those of the workflow's cached sets, with the generator's probabilities;
+`rewards_schema` is what the scoring of any file with any model gives.
+"""
+
+import json
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -25,14 +31,53 @@ SCORES = pa.schema(
 )
 
 
-def write_scores(path: Path, scores: pd.DataFrame) -> None:
+REWARDS = pa.schema(
+    [
+        ("group_id", pa.string()),
+        ("response", pa.int32()),  # index in its group
+        ("reward", pa.float32()),  # where the model's own class reads it
+        ("n_tokens", pa.int32()),  # of the response, with what the template puts after it
+        ("truncated", pa.bool_()),  # its end was cut off
+    ]
+)
+TOKEN_COLUMNS = ("token_rewards", "token_ends")  # as in `SCORES`
+_ORIGIN = b"origin"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The model that scores come from, kept in the file's metadata.
+
+    Attributes:
+        model: its name.
+        sha256: of its files; of an ensemble, of its members' hashes.
+        method, seed: of a model of this pipeline.
+    """
+
+    model: str
+    sha256: str
+    method: str | None = None
+    seed: int | None = None
+
+
+def rewards_schema(token_rewards: bool, origin: Origin) -> pa.Schema:
+    """Return the columns of a file of rewards, with its metadata."""
+    fields = [*REWARDS, *(SCORES.field(name) for name in TOKEN_COLUMNS if token_rewards)]
+    return _with_origin(pa.schema(fields), origin)
+
+
+def _with_origin(schema: pa.Schema, origin: Origin) -> pa.Schema:
+    return schema.with_metadata({_ORIGIN: json.dumps(asdict(origin), sort_keys=True)})
+
+
+def write_scores(path: Path, scores: pd.DataFrame, origin: Origin) -> None:
     """Write scores, atomically."""
     table = pa.Table.from_pandas(scores, schema=SCORES, preserve_index=False)
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table.cast(_with_origin(SCORES, origin)), temporary, compression="zstd")
 
 
-def write_score_sets(folder: Path, sets: dict[str, pd.DataFrame]) -> list[Path]:
+def write_score_sets(folder: Path, sets: dict[str, pd.DataFrame], origin: Origin) -> list[Path]:
     """Write the scores of each set into ``<folder>/<set>.parquet``, all of them or none.
 
     Returns:
@@ -41,8 +86,23 @@ def write_score_sets(folder: Path, sets: dict[str, pd.DataFrame]) -> list[Path]:
     paths = [folder / f"{name}.parquet" for name in sets]
     with ExitStack() as stack:
         for path, scores in zip(paths, sets.values(), strict=True):
-            write_scores(stack.enter_context(atomic_path(path)), scores)
+            write_scores(stack.enter_context(atomic_path(path)), scores, origin)
     return paths
+
+
+def read_origin(path: Path) -> Origin:
+    """Read which model the scores of a file come from.
+
+    Raises:
+        UserError: the file is damaged or does not tell.
+    """
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+        return Origin(**json.loads(metadata[_ORIGIN]))
+    except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{path} does not tell which model its scores come from; run the score step again"
+        ) from None
 
 
 def read_scores(path: Path) -> pd.DataFrame:

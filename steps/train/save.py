@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steps.chat import ChatFormat
 from steps.errors import UserError
-from steps.files import atomic_path, link_file, write_json
+from steps.files import atomic_path, link_file, sha256, write_json
 
 WHOLE = "model.safetensors"
 FROZEN, TRAINED = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
@@ -68,7 +68,8 @@ def save_reward_model(
         model: a plain model; adapters are merged before.
         frozen: file of `write_frozen`, hard-linked (copied across file systems) as first shard, and
             the first layer that it does not hold; None if all weights are the model's own.
-        facts: what the scoring step checks, written as ``reward_model.json``.
+        facts: what the scoring step checks, written as ``reward_model.json`` with the hashes of
+            the weights.
     """
     pad = padding_token(tokenizer)
     tokenizer.pad_token = pad
@@ -85,7 +86,8 @@ def save_reward_model(
             _save_on_frozen(model, *frozen, temporary)
         config.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        write_json(temporary / "reward_model.json", facts)
+        weights = {file.name: sha256(file) for file in sorted(temporary.glob("*.safetensors"))}
+        write_json(temporary / "reward_model.json", facts | {"weights": weights})
 
 
 def _save_on_frozen(model: PreTrainedModel, frozen: Path, first_layer: int, folder: Path) -> None:

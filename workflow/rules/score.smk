@@ -59,5 +59,5 @@ if EXPERIMENT.ensembles:
             card=f"{RESULTS}/cards/score-{{method}}.json",
         shell:
             "python -m steps.score.ensemble --experiment {params.experiment}"
-            " --members {params.members} --sets {params.sets} --output {params.folder}"
-            " --card {params.card} 2>&1 | tee {log}"
+            " --members {params.members} --method {wildcards.method} --sets {params.sets}"
+            " --output {params.folder} --card {params.card} 2>&1 | tee {log}"
