@@ -40,7 +40,8 @@ SETTINGS = Dpo(
 
 def with_dpo(experiment: Experiment, settings: Dpo) -> Experiment:
     sampling = {"pairs": Sampling(samples=4, max_new_tokens=16)}
-    return experiment.model_copy(update={"policy": Policy(sampling=sampling, dpo=settings)})
+    policy = Policy(held_out="in_distribution", sampling=sampling, dpo=settings)
+    return experiment.model_copy(update={"policy": policy})
 
 
 @pytest.fixture(scope="module")

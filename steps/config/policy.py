@@ -1,6 +1,6 @@
 """The policy part of an experiment file: sampled responses and the pairs that are made of them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -46,6 +46,10 @@ class PairSelection(Section):
 class Policy(Section):
     """Sampling, pairs and policies."""
 
+    # The evaluation set whose prompts are answered for best-of-N and by the trained policies.
+    held_out: str
+    # Of the reward models that policies are made of; null: all.
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] | None = Field(None, min_length=1)
     sampling: dict[SampleUse, Sampling]
     pairs: PairSelection = PairSelection()
     dpo: Dpo | None = None  # null: no policy is trained

@@ -241,6 +241,9 @@ class Experiment(Section):
     """One experiment, as written in ``config/<name>.yaml``."""
 
     title: str
+    # Another experiment, whose data, reward models and results this one goes on from; then only
+    # `title` and `policy` are its own.
+    extends: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
     backbone: Backbone
     data: Data
     selection: Selection
@@ -289,6 +292,13 @@ class Experiment(Section):
     def runs(self) -> list[tuple[str, int]]:
         """(method, seed) of everything that is scored and evaluated."""
         return [(method, seed) for method in self.methods for seed in self.seeds_of(method)]
+
+    @property
+    def policy_runs(self) -> list[tuple[str, int]]:
+        """(method, seed) of the reward models that policies are made of: an ensemble is none."""
+        seeds = self.policy.seeds or self.seeds
+        methods = [method for method in self.methods if method not in self.ensembles]
+        return [(method, seed) for method in methods for seed in seeds]
 
     @property
     def ensembles(self) -> dict[str, str]:

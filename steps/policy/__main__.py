@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     kl.add_argument("--reference-model", type=Path, required=True, help="folder it started from")
     judge = actions.add_parser("judge", help="rewards of one judge for the samples of policies")
     judge.add_argument("--judge", required=True, help="its name in policy.evaluation.judges")
-    for command in (reference, train, kl, judge):
+    judge.add_argument("--model", required=True, help="model folder, or id on the hub")
+    for command in (reference, train, kl):
         command.add_argument("--model", type=Path, required=True, help="model folder")
     _add_check(actions)
     evaluate = actions.add_parser("evaluate", help="compare the policies")
@@ -87,8 +88,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_check(actions) -> None:
     check = actions.add_parser("check-judge", help="refuse a judge that candidates share with")
     check.add_argument("--judge", type=Path, required=True, help="its model folder")
-    check.add_argument("--judge-card", type=Path, help="card of its training (none: not ours)")
-    check.add_argument("--judge-groups", type=Path, help="groups it was trained on")
+    check.add_argument("--judge-card", type=Path, required=True, help="card of its training")
+    check.add_argument("--judge-groups", type=Path, required=True, help="groups it learnt from")
     check.add_argument(
         "--candidates", type=Path, nargs="+", required=True, help="reward models (folders)"
     )

@@ -38,7 +38,7 @@ def read_answers(paths: list[Path], experiment: Experiment) -> pd.DataFrame:
         for place, response in enumerate(group.responses)
     ]
     answers = pd.DataFrame(rows).astype({"correct": float})
-    expected = {REFERENCE, *(policy_name(*run) for run in experiment.runs)}
+    expected = {REFERENCE, *(policy_name(*run) for run in experiment.policy_runs)}
     found = set(answers["policy"])
     for name in sorted(found ^ expected):
         kind = "has no samples" if name in expected else "is not of the experiment"

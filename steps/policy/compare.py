@@ -24,7 +24,14 @@ NO_SEED = -1
 
 def seeds_of(policy: str, experiment: Experiment) -> list[int]:
     """Return the seeds of a method's policies; the reference is one, without a seed."""
-    return [NO_SEED] if policy == REFERENCE else experiment.seeds_of(policy)
+    if policy == REFERENCE:
+        return [NO_SEED]
+    return [seed for method, seed in experiment.policy_runs if method == policy]
+
+
+def methods_of(experiment: Experiment) -> list[str]:
+    """Return the methods that policies were made of."""
+    return list(dict.fromkeys(method for method, _ in experiment.policy_runs))
 
 
 def policy_rows(
@@ -41,7 +48,7 @@ def policy_rows(
     means = measured.groupby(["policy", "group_id"])[column].mean().unstack("policy")
     rows, single = [], []
     keys = {"judge": judge, "metric": metric}
-    for policy in [REFERENCE, *experiment.methods]:
+    for policy in [REFERENCE, *methods_of(experiment)]:
         seeds = seeds_of(policy, experiment)
         runs = means.reindex(columns=[_run(policy, seed) for seed in seeds])
         if runs.isna().any(axis=None):
@@ -66,8 +73,9 @@ def comparison_rows(judged: pd.DataFrame, judge: str, experiment: Experiment) ->
     """
     answers = dict(list(judged.groupby("policy")))
     rows = []
-    for place, policy in enumerate(experiment.methods):
-        for opponent in [REFERENCE, *experiment.methods[:place]]:
+    methods = methods_of(experiment)
+    for place, policy in enumerate(methods):
+        for opponent in [REFERENCE, *methods[:place]]:
             seeds = seeds_of(policy, experiment), seeds_of(opponent, experiment)
             met = pd.concat(
                 duels(answers[_run(policy, a)], answers[_run(opponent, b)])

@@ -27,19 +27,17 @@ def check_judge(arguments: argparse.Namespace, experiment: Experiment) -> None:
         UserError: naming what they share, or a card that is not of its model or prompts.
     """
     card = RunCard("policy check-judge", {"title": experiment.title})
-    facts = {"training": {}, "prompts": {}, "candidates": len(arguments.candidates)}
-    if arguments.judge_card is not None:
-        seed = _seed(arguments.judge_card, arguments.judge, arguments.judge_groups)
-        facts["training"] = {"seed": seed}
-        facts["prompts"] = _check_prompts(arguments.judge_groups, arguments.prompts)
-        for model, path in zip(arguments.candidates, arguments.candidate_cards, strict=True):
-            if _seed(path, model, arguments.candidate_groups) == seed:
-                raise UserError(
-                    f"the judge {arguments.judge} was trained with seed {seed}, as the candidate "
-                    f"{model} was; give the judge another seed"
-                )
+    seed = _seed(arguments.judge_card, arguments.judge, arguments.judge_groups)
+    prompts = _check_prompts(arguments.judge_groups, arguments.prompts)
+    for model, path in zip(arguments.candidates, arguments.candidate_cards, strict=True):
+        if _seed(path, model, arguments.candidate_groups) == seed:
+            raise UserError(
+                f"the judge {arguments.judge} was trained with seed {seed}, as the candidate "
+                f"{model} was; give the judge another seed"
+            )
     for model in arguments.candidates:
         _check_weights(arguments.judge, model, arguments.backbone)
+    facts = {"seed": seed, "prompts": prompts, "candidates": len(arguments.candidates)}
     write_json(arguments.output, facts)
     inputs = [arguments.judge, *arguments.candidates, *arguments.prompts]
     card.write(arguments.card, inputs, [arguments.output])

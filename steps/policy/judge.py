@@ -41,6 +41,7 @@ def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
     hub = isinstance(judge, HubJudge)
     model = open_reward_model(
         arguments.model,
+        revision=judge.revision if hub else None,
         trust_remote_code=hub and judge.trust_remote_code,
         precision=judge.precision if hub else experiment.training.precision,
     )
@@ -55,8 +56,8 @@ def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
     with atomic_path(arguments.output) as temporary:
         table = pa.Table.from_pandas(rows, schema=JUDGED, preserve_index=False)
         pq.write_table(table, temporary, compression="zstd")
-    inputs = [arguments.model, *arguments.samples]
-    card.write(arguments.card, inputs, [arguments.output], judge=model.content_hash)
+    facts = {"judge": model.name, "judge_files": model.content_hash}
+    card.write(arguments.card, arguments.samples, [arguments.output], **facts)
 
 
 def _judged(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from steps.config import Experiment
+from steps.policy.compare import methods_of
 from steps.policy.names import REFERENCE
 from steps.report.figure_style import (
     GREY,
@@ -34,7 +35,7 @@ def save_reward_kl(seeds: pd.DataFrame, experiment: Experiment, folder: Path) ->
             values = scores[scores["judge"] == judge].set_index(["policy", "seed"])["value"]
             start = values.loc[REFERENCE].iloc[0]
             panel.axhline(start, color=GREY, lw=0.9, ls=(0, (3, 3)), label="starting policy")
-            for method in experiment.methods:
+            for method in methods_of(experiment):
                 style = lines[method] | {"linestyle": "none"}
                 panel.plot(
                     moved.loc[method], values.loc[method], label=method_title(method), **style
