@@ -125,11 +125,11 @@ def test_the_tests_are_exact_and_corrected_over_all(compared: Experiment) -> Non
     assert (row["value"], row["ci_low"], row["p_value"]) == (0.5, 0.5, 1.0)
 
 
-def sampled(policy: str, shift: int) -> list[PromptGroup]:
+def sampled(policy: str, shift: int, names: str = "ghi") -> list[PromptGroup]:
     """Two answers of a policy to each of three prompts."""
     return [
         PromptGroup(
-            f"g{k}",
+            name,
             "test",
             "sums",
             f"What is {k} + 1?",
@@ -145,7 +145,7 @@ def sampled(policy: str, shift: int) -> list[PromptGroup]:
             ),
             str(k + 1),
         )
-        for k in range(3)
+        for k, name in enumerate(names)
     ]
 
 
@@ -217,18 +217,24 @@ def test_missing_policies_and_unjudged_answers_are_named(compared, samples, tmp_
     write_groups(tmp_path / "other.parquet", sampled("grm-seed0", 0))
     with pytest.raises(UserError, match="'grm-seed0' is not of the experiment"):
         run_evaluation(compared, [*samples, tmp_path / "other.parquet"], [], [], tmp_path / "x")
-    judged = pd.DataFrame([("reference", "g0", 0, 1.0)], columns=JUDGED_COLUMNS)
+    judged = pd.DataFrame([("reference", "g", 0, 1.0)], columns=JUDGED_COLUMNS)
     judged.to_parquet(tmp_path / "own.parquet")
     with pytest.raises(UserError, match=r"own\.parquet lacks rewards of the policy"):
         run_evaluation(compared, samples, [tmp_path / "own.parquet"], [], tmp_path / "x")
-    fewer = read_groups(samples[1])[1:]
-    write_groups(samples[1], fewer)
-    with pytest.raises(UserError, match="'orm-seed0' answers other prompts than 'reference'"):
+    write_groups(samples[1], sampled("orm-seed0", 0, names="abc"))
+    with pytest.raises(UserError, match="no prompt was answered by all policies"):
         run_evaluation(compared, samples, [], [], tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
 JUDGED_COLUMNS = ["policy", "group_id", "response", "score"]
+
+
+def test_prompts_that_a_policy_left_empty_are_left_out(compared, samples, tmp_path, capsys) -> None:
+    write_groups(samples[1], sampled("orm-seed0", 0)[1:])
+    tables = run_evaluation(compared, samples, [], [], tmp_path / "tables")
+    assert (tables["comparisons"]["n"] == 2).all()
+    assert "1 prompts left out" in capsys.readouterr().err
 
 
 def test_no_judge_at_all_is_an_error(compared, samples, tmp_path) -> None:

@@ -1,5 +1,6 @@
 """What the policies answered, as one table with a row per response."""
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,14 +16,14 @@ KEYS = ["policy", "group_id", "response"]
 
 
 def read_answers(paths: list[Path], experiment: Experiment) -> pd.DataFrame:
-    """Read the samples of all policies.
+    """Read the samples of all policies to the prompts that all of them answered.
 
     Returns:
         Columns policy, group_id, response, n_tokens, finished (1 or 0) and correct (1, 0 or NaN).
 
     Raises:
-        UserError: a policy of the experiment has no samples, a file is of none, or two policies
-            answered other prompts.
+        UserError: a policy of the experiment has no samples, a file is of none, or no prompt was
+            answered by all.
     """
     rows = [
         {
@@ -44,12 +45,13 @@ def read_answers(paths: list[Path], experiment: Experiment) -> pd.DataFrame:
         kind = "has no samples" if name in expected else "is not of the experiment"
         raise UserError(f"--samples: the policy '{name}' {kind}; give the files of its policies")
     prompts = answers.groupby("policy")["group_id"].agg(frozenset)
-    for name, asked in prompts.items():
-        if asked != prompts[REFERENCE]:
-            raise UserError(
-                f"--samples: '{name}' answers other prompts than '{REFERENCE}'; sample again"
-            )
-    return answers
+    common = frozenset.intersection(*prompts)
+    if not common:
+        raise UserError("--samples: no prompt was answered by all policies; sample longer answers")
+    left_out = len(frozenset.union(*prompts)) - len(common)
+    if left_out:
+        print(f"{left_out:,} prompts left out that a policy gave no text to", file=sys.stderr)
+    return answers[answers["group_id"].isin(common)]
 
 
 def with_scores(answers: pd.DataFrame, judged: dict[str, Path]) -> dict[str, pd.DataFrame]:

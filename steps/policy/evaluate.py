@@ -46,6 +46,7 @@ def evaluate_policies(arguments: argparse.Namespace, experiment: Experiment) -> 
     measured += [(judge, "score", table, "score") for judge, table in judged.items()]
     if arguments.log_ratios:
         ratios = pd.concat(map(read_log_ratios, arguments.log_ratios))
+        ratios = ratios[ratios["group_id"].isin(answers["group_id"])]
         ratios["kl"] = ratios["log_policy"] - ratios["log_reference"]
         measured.append((NO_JUDGE, "kl", ratios, "kl"))
     policies, seeds, comparisons = [], [], []
