@@ -20,6 +20,8 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/policy.smk"
+include: "workflow/rules/judges.smk"
 
 
 rule all:
@@ -27,3 +29,4 @@ rule all:
     input:
         rules.tables.input,
         rules.figures.input,
+        POLICY_TARGETS,

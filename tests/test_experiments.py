@@ -31,7 +31,9 @@ from tests.conftest import ROOT
 from tests.stand_ins import stand_in
 from tests.training import make_pairs, make_trainer, with_settings
 
-EXPERIMENTS = {p.stem: load_experiment(p) for p in sorted((ROOT / "config").glob("*.yaml"))}
+LOADED = {p.stem: load_experiment(p) for p in sorted((ROOT / "config").glob("*.yaml"))}
+# Those that extend another one have its reward models.
+EXPERIMENTS = {name: e for name, e in LOADED.items() if e.extends is None}
 
 
 def trained_methods(experiment: Experiment) -> list[str]:

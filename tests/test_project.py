@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 SCHEMA = ROOT / "workflow/schemas/experiment.schema.json"
 STAGES = [
     *("plan", "download", "groups", "pairs", "cache", "train", "score", "evaluate", "report"),
-    "benchmarks",
+    *("benchmarks", "policy", "report.policies"),
 ]
 
 

@@ -1,14 +1,15 @@
 """The policy part of an experiment file: sampled responses and the pairs that are made of them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from steps.config.dpo import Dpo, PolicyEvaluation
 from steps.config.section import Section
 
 # What samples are for: DPO pairs on training prompts, best-of-N candidates on held-out prompts,
-# and the trained policies' own answers to those.
-SampleUse = Literal["pairs", "best_of_n", "policies"]
+# and the trained policies' own answers to those, greedy and (for their divergence too) drawn.
+SampleUse = Literal["pairs", "best_of_n", "policies", "policies_sampled"]
 
 
 class Sampling(Section):
@@ -45,5 +46,11 @@ class PairSelection(Section):
 class Policy(Section):
     """Sampling, pairs and policies."""
 
+    # The evaluation set whose prompts are answered for best-of-N and by the trained policies.
+    held_out: str
+    # Of the reward models that policies are made of; null: all.
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] | None = Field(None, min_length=1)
     sampling: dict[SampleUse, Sampling]
     pairs: PairSelection = PairSelection()
+    dpo: Dpo | None = None  # null: no policy is trained
+    evaluation: PolicyEvaluation = PolicyEvaluation()

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from steps.config.hub_data import HubData, HubSet, Prm800kData, SkyworkData, UnifiedFeedbackData
+from steps.config.lora import Lora
 from steps.config.policy import Policy
 from steps.config.section import Section
 from steps.objectives.registry import ensemble_base
@@ -106,15 +107,6 @@ class Selection(Section):
     # Most tokens of the training set and of each evaluation set; a set without a key is whole.
     token_budget: dict[str, Annotated[int, Field(gt=0)]] = Field({})
     seed: int = 0
-
-
-class Lora(Section):
-    """Low-rank adapters (arXiv 2106.09685) by peft; the reward head is trained beside them."""
-
-    r: int = Field(32, ge=1)
-    alpha: int = Field(64, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    targets: Literal["all-linear"] | list[str] = "all-linear"  # names of modules
 
 
 class FineTuning(Section):
@@ -249,6 +241,9 @@ class Experiment(Section):
     """One experiment, as written in ``config/<name>.yaml``."""
 
     title: str
+    # Another experiment, whose data, reward models and results this one goes on from; then only
+    # `title` and `policy` are its own.
+    extends: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
     backbone: Backbone
     data: Data
     selection: Selection
@@ -297,6 +292,13 @@ class Experiment(Section):
     def runs(self) -> list[tuple[str, int]]:
         """(method, seed) of everything that is scored and evaluated."""
         return [(method, seed) for method in self.methods for seed in self.seeds_of(method)]
+
+    @property
+    def policy_runs(self) -> list[tuple[str, int]]:
+        """(method, seed) of the reward models that policies are made of: an ensemble is none."""
+        seeds = self.policy.seeds or self.seeds
+        methods = [method for method in self.methods if method not in self.ensembles]
+        return [(method, seed) for method in methods for seed in seeds]
 
     @property
     def ensembles(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from steps.errors import UserError
 
-TEXT_COLUMNS = {"method", "reference", "eval_set", "metric", "judge"}
+TEXT_COLUMNS = {"method", "reference", "eval_set", "metric", "policy", "opponent", "judge"}
 AGAIN = "run the step that writes it again"
 
 
