@@ -6,16 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from steps.best_of_n import __main__ as command
 from steps.best_of_n.candidates import Candidates, read_candidates
 from steps.best_of_n.measure import outcome_sums, pick_sums
 from steps.best_of_n.picks import joint_picks, kl_of_best_of
+from steps.best_of_n.tables import best_of_n_tables
 from steps.config import Experiment
 from steps.errors import UserError
 from steps.evaluate.best_of_n import pick_probabilities
 from steps.groups.schema import PromptGroup, Response, write_groups
+from steps.policy.judge import JUDGED
 from steps.score.schema import Origin
 from tests.conftest import ROOT
 from tests.test_preferences import write_rewards
@@ -102,8 +106,18 @@ def test_worth_of_picks() -> None:
     assert worth["reward_gain", "second", 4] == pytest.approx(1.5 / spread)
 
 
+def test_a_judge_without_any_preference_shows_no_gain(experiment: Experiment) -> None:
+    candidates = make_candidates(orm=[0.0, 1.0, 2.0, 3.0])
+    candidates.judges["judge"][0][:] = 0  # not one of the answers is right
+    scores = best_of_n_tables(candidates, experiment)["scores.csv"]
+    assert scores.loc[scores["metric"] == "gain", "value"].isna().all()
+    assert (scores.loc[scores["metric"] == "score", "value"] == 0).all()
+
+
 def graded(name: str, labels: str) -> PromptGroup:
-    responses = tuple(Response(f"{k}", correct=c == "r") for k, c in enumerate(labels))
+    responses = tuple(
+        Response(f"{k}", correct=c == "r", model="reference") for k, c in enumerate(labels)
+    )
     return PromptGroup(name, "test", "all", f"Prompt {name}?", responses, answer="7")
 
 
@@ -125,9 +139,18 @@ def write_runs(folder: Path, experiment: Experiment, groups: list[PromptGroup]) 
 def sampled(tmp_path: Path, experiment: Experiment) -> Path:
     write_groups(tmp_path / "groups.parquet", GRADED)
     write_runs(tmp_path, experiment, GRADED)
-    rising = [[float(k) for k in range(len(group.responses))] for group in GRADED]
-    write_rewards(tmp_path / "judge.parquet", GRADED, rising)
+    write_judged(tmp_path / "judge.parquet", GRADED)
     return tmp_path
+
+
+def write_judged(path: Path, groups: list[PromptGroup], slope: float = 1.0) -> None:
+    """Write scores that rise by ``slope`` from one response to the next."""
+    rows = [
+        {"policy": "reference", "group_id": g.group_id, "response": k, "score": slope * k}
+        for g in groups
+        for k in range(len(g.responses))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=JUDGED), path)
 
 
 def run_command_line(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
@@ -169,8 +192,8 @@ def test_tables_and_figures(sampled: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_cannot_be_judged_is_named(sampled: Path, experiment: Experiment) -> None:
     groups, runs = sampled / "groups.parquet", sorted(sampled.glob("*-seed*.parquet"))
     flat = sampled / "flat.parquet"
-    write_rewards(flat, GRADED, [[1.0] * len(group.responses) for group in GRADED])
-    with pytest.raises(UserError, match=r"flat\.parquet: all responses of a prompt have the same"):
+    write_judged(flat, GRADED, slope=0.0)
+    with pytest.raises(UserError, match="rewards of flat are the same for all responses of a"):
         read_candidates(experiment, groups, runs, [flat])
     exact = (sampled / "judge.parquet").rename(sampled / "exact.parquet")
     with pytest.raises(UserError, match="'exact' has a meaning of its own"):

@@ -55,8 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="*",
         default=[],
-        help="scores of judges (parquet), each called as its file; where every response's "
-        "correctness is known, it is the judge 'exact'",
+        help="what `python -m steps.policy judge` wrote, each called as its file; where the "
+        "correctness of all responses is known, it is the judge 'exact'",
     )
     figures = what.add_parser("figures", help="draw the tables")
     figures.add_argument("--tables", type=Path, required=True, help="folder of the tables")

@@ -7,11 +7,12 @@ import numpy as np
 
 from steps.config import Experiment
 from steps.errors import UserError
+from steps.evaluate.load import align_scores
 from steps.groups.schema import PromptGroup, read_groups
-from steps.preferences.rewards import GroupRewards, read_rewards
+from steps.policy.answers import EXACT
+from steps.policy.judge import read_judged
+from steps.preferences.rewards import read_rewards
 from steps.score.schema import read_origin
-
-EXACT = "exact"  # the judge that compares the final answer with the reference answer
 
 PerGroup = list[np.ndarray]  # [K] for each group
 
@@ -41,7 +42,7 @@ def read_candidates(
 
     Args:
         rewards: files of scores, one for each trained model; they tell its method and seed.
-        judges: files of scores; a judge is called as its file.
+        judges: files of `python -m steps.policy judge`; a judge is called as its file.
     Raises:
         UserError: a file is missing or damaged or does not fit the groups, there is no judge, or a
             model gives all responses of every prompt the same reward.
@@ -59,17 +60,15 @@ def read_candidates(
     def kept(values: list) -> list:
         return [value for value, keep in zip(values, whole, strict=True) if keep]
 
-    def scores(path: Path) -> list[GroupRewards]:
-        found = kept(read_rewards(path, groups))
-        if not any(np.ptp(each.rewards) for each in found):
+    runs = {r: kept(read_rewards(path, groups)) for r, path in _runs(experiment, rewards).items()}
+    own = {run: [each.rewards for each in found] for run, found in runs.items()}
+    judged = {path.stem: kept(_judged(path, groups)) for path in judges}
+    for name, scores in [*own.items(), *judged.items()]:
+        if not any(map(np.ptp, scores)):
             raise UserError(
-                f"{path}: all responses of a prompt have the same reward, for every prompt; "
-                "nothing can be picked by it, look at the training of the model"
+                f"the rewards of {name} are the same for all responses of a prompt, for every "
+                "prompt; nothing can be picked by them, look at the training of the model"
             )
-        return found
-
-    runs = {run: scores(path) for run, path in _runs(experiment, rewards).items()}
-    judged = {path.stem: [each.rewards for each in scores(path)] for path in judges}
     if EXACT in judged:
         raise UserError(f"--judges: the name '{EXACT}' has a meaning of its own; rename the file")
     judged |= _exact(kept(groups))
@@ -81,7 +80,7 @@ def read_candidates(
     return Candidates(
         kept(groups),
         drawn,
-        {run: [each.rewards for each in found] for run, found in runs.items()},
+        own,
         judged,
         [each.n_tokens for each in next(iter(runs.values()))],
     )
@@ -102,6 +101,15 @@ def _runs(experiment: Experiment, rewards: list[Path]) -> dict[tuple[str, int], 
             raise UserError(f"{path} holds the rewards of the same model as {runs[run]}; give one")
         runs[run] = path
     return {run: runs[run] for run in experiment.runs if run in runs}
+
+
+def _judged(path: Path, groups: list[PromptGroup]) -> PerGroup:
+    """Return a judge's scores of each group's responses."""
+    judged = read_judged(path)
+    author = groups[0].responses[0].model
+    aligned = align_scores(judged[judged["policy"] == author], groups, path)
+    ends = np.cumsum([len(group.responses) for group in groups])[:-1]
+    return np.split(aligned["score"].to_numpy(), ends)
 
 
 def _exact(groups: list[PromptGroup]) -> dict[str, PerGroup]:
