@@ -4,12 +4,17 @@ PYTHON ?= python3.11
 EXPERIMENT ?= quickstart
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: quickstart plan test tiny lint publish crosscheck-rewardbench
+.PHONY: quickstart quickstart-policy plan test tiny lint publish crosscheck-rewardbench
 
 quickstart: .venv/installed
 	snakemake --rerun-incomplete
 	@cat results/quickstart/tables/main.md
 	@echo 'Tables:  results/quickstart/tables   Figures: results/quickstart/figures'
+
+# Goes on from the quickstart's reward models, which it trains first where they are not there.
+quickstart-policy: .venv/installed
+	snakemake --rerun-incomplete --config experiment=quickstart_policy
+	@cat results/quickstart_policy/policy/tables/policies.md
 
 plan: .venv/installed
 	python -m steps.plan --experiment config/$(EXPERIMENT).yaml
@@ -18,7 +23,7 @@ test: .venv/installed
 	python -m pytest --numprocesses 2 --dist loadfile
 
 tiny: .venv/installed
-	snakemake --rerun-incomplete --config experiment=tiny
+	snakemake --rerun-incomplete --config experiment=tiny_policy
 
 lint: .venv/installed
 	ruff check .

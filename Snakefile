@@ -22,6 +22,9 @@ include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/export.smk"
+include: "workflow/rules/policy.smk"
+include: "workflow/rules/judges.smk"
+include: "workflow/rules/best_of_n.smk"
 
 
 rule all:
@@ -29,3 +32,4 @@ rule all:
     input:
         rules.tables.input,
         rules.figures.input,
+        POLICY_TARGETS,

@@ -82,6 +82,18 @@ def load_language_model(
     return model.eval().requires_grad_(False)
 
 
+def load_policy(
+    folder: Path, experiment: Experiment, dtype: torch.dtype = torch.float32
+) -> PreTrainedModel:
+    """Load the causal language model of a folder to sample from, whatever its architecture."""
+    return load_language_model(folder, _trusts(folder, experiment), "sdpa", dtype)
+
+
+def context_length(folder: Path, experiment: Experiment) -> int:
+    """Return how many tokens the model of a folder was made to read."""
+    return load_config(folder, _trusts(folder, experiment)).max_position_embeddings
+
+
 def load_reward_model(
     folder: Path,
     experiment: Experiment,

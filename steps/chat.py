@@ -133,6 +133,22 @@ class ChatFormat:
         """Token ids by token."""
         return self.tokenizer.get_vocab()
 
+    @property
+    def control_ids(self) -> frozenset[int]:
+        """Ids of all control tokens: whichever of them a model writes, its answer ends there."""
+        added = self.tokenizer.added_tokens_decoder.items()
+        special = {number for number, token in added if token.special}
+        return frozenset(special | set(self.tokenizer.all_special_ids) | {self.end_of_turn})
+
+    def decode_response(self, ids: list[int]) -> str:
+        """Return the text of sampled tokens, without the control token that may end them."""
+        whole = ids[:-1] if ids and ids[-1] in self.control_ids else ids
+        return self.tokenizer.decode(whole, clean_up_tokenization_spaces=False)
+
+    def spells_control(self, text: str) -> bool:
+        """Whether a text spells a control token in letters, so that it cannot be encoded."""
+        return any(token in text for token in self._controls)
+
 
 def render(tokenizer: PreTrainedTokenizerBase, prompt: str, response: str | None = None) -> str:
     """Return the conversation in the tokenizer's chat template.

@@ -84,14 +84,14 @@ def tempered_log_probs(
     for part in _chunks(targets):
         logp = torch.log_softmax(_wide(hidden[part] @ weight.T) / temperature, 1)
         if top_p < 1:
-            logp = _nucleus(logp, top_p)
+            logp = nucleus(logp, top_p)
         if entropy:
             entropies.append(-(logp.exp() * logp.clamp(min=-1e4)).sum(1))
         log_probs.append(logp.gather(1, targets[part, None])[:, 0])
     return torch.cat(log_probs), torch.cat(entropies) if entropy else None
 
 
-def _nucleus(logp: Tensor, top_p: float) -> Tensor:
+def nucleus(logp: Tensor, top_p: float) -> Tensor:
     """Keep the smallest set of most probable tokens whose mass reaches ``top_p``; renormalise."""
     ordered, order = logp.sort(dim=1, descending=True, stable=True)
     probs = ordered.exp()

@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
     "torch",
     "transformers",
+    "peft",
+    "trl",
     "tokenizers",
     "datasets",
     "huggingface_hub",

@@ -337,3 +337,66 @@ def test_snakemake_names_the_missing_samples(tmp_path: Path) -> None:
         "raw": ["resources/a--b--c@main"],
         "own": [str(tmp_path / "s")],
     }
+
+
+def extended(tmp_path: Path, change) -> Path:
+    """Write the shipped policies of the tiny experiment, changed, beside what they extend."""
+    (tmp_path / "tiny.yaml").write_text((ROOT / "config/tiny.yaml").read_text())
+    content = yaml.safe_load((ROOT / "config/tiny_policy.yaml").read_text())
+    content["policy"]["dpo"]["learning_rate"] = 1e-3  # plain YAML reads 1e-3 as a string
+    change(content)
+    path = tmp_path / "tiny_policy.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def judge(key: str, value):
+    def change(content: dict) -> None:
+        content["policy"]["evaluation"]["judges"]["own"][key] = value
+
+    return change
+
+
+def test_an_extension_has_all_but_title_and_policy_of_the_other(tmp_path: Path) -> None:
+    own = load_experiment(extended(tmp_path, lambda content: None))
+    base = load_experiment(ROOT / "config/tiny.yaml")
+    assert own.title != base.title and own.policy is not None
+    changed = {"title": base.title, "extends": None, "policy": None}
+    assert own.model_copy(update=changed) == base
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (put(None, "seeds", [7]), ["'seeds' is set by the experiment that is extended"]),
+        (put(None, "extends", "tiny_policy"), ["'tiny_policy' extends another one itself"]),
+        (put(None, "extends", "tinny"), ["there is no experiment file", "did you mean 'tiny'"]),
+        (put("policy", "held_out", "in_distributoin"), ["policy.held_out", "'in_distribution'"]),
+        (put("policy", "held_out", "first_wrong_step"), ["policy.held_out: unknown set"]),
+        (put("policy", "seeds", [5]), ["policy.seeds", "no reward model has the seed 5"]),
+        (judge("seed", 0), ["judges.own.seed: 0 is the seed of candidates too"]),
+        (
+            judge("train_on", "out_of_distribution"),
+            ["judges.own.train_on", "not an evaluation set"],
+        ),
+        (judge("train_on", "train"), ["judges.own.train_on: 'train' is not an evaluation set"]),
+        (judge("method", "orm_ensemble"), ["judges.own.method", "no method with a model"]),
+        (put("policy", "samling", {}), ["unknown key 'policy.samling'", "'sampling'"]),
+    ],
+)
+def test_mistakes_in_the_policy_part(tmp_path: Path, change, words: list[str]) -> None:
+    path = extended(tmp_path, change)
+    with pytest.raises(UserError) as error:
+        load_experiment(path)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_a_judge_of_the_hub_needs_a_pinned_commit(tmp_path: Path) -> None:
+    hub = {"source": "hub", "id": "some/judge", "trust_remote_code": True, "revision": "main"}
+
+    def change(content: dict) -> None:
+        content["policy"]["evaluation"]["judges"] = {"qrm": hub}
+
+    with pytest.raises(UserError, match=r"judges\.qrm\.revision"):
+        load_experiment(extended(tmp_path, change))

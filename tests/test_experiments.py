@@ -32,7 +32,9 @@ from tests.conftest import ROOT
 from tests.stand_ins import stand_in
 from tests.training import make_pairs, make_trainer, with_settings
 
-EXPERIMENTS = {p.stem: load_experiment(p) for p in experiment_files(ROOT / "config")}
+LOADED = {p.stem: load_experiment(p) for p in experiment_files(ROOT / "config")}
+# Those that extend another one have its reward models.
+EXPERIMENTS = {name: e for name, e in LOADED.items() if e.extends is None}
 
 
 def trained_methods(experiment: Experiment) -> list[str]:

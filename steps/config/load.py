@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from steps.config.hub_data import LocalProblems, Prm800kData
 from steps.config.messages import describe
+from steps.config.policy_checks import check_policy
 from steps.config.schema import ChampData, Experiment, FileData, HubBackbone, LocalBackbone
 from steps.errors import UserError, nearest
 from steps.objectives.check import check_declaration
@@ -17,6 +18,9 @@ from steps.objectives.registry import method_names, needs_ratings
 
 # Those of `steps.evaluate.baselines`, which takes longer to import.
 BASELINE_NAMES = ("generator", "longest", "shortest", "random", "oracle")
+# What an experiment that extends another may set.
+OWN_KEYS = ("title", "extends", "policy")
+
 
 # Lies beside the experiments, but is none; see `steps.report.published`.
 PUBLISHED_SCORES = Path("config/published_scores.yaml")
@@ -52,6 +56,23 @@ def load_experiment(path: Path | str) -> Experiment:
         UserError: naming the file, the key and the nearest known key or the expected type.
     """
     path = Path(path)
+    content = _read(path)
+    if "extends" in content:
+        content = _extended(path, content)
+    try:
+        experiment = Experiment.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{path}: {describe(error, content)}") from None
+    _check_methods(path, experiment)
+    _check_names(path, experiment)
+    _check_layers(path, experiment)
+    if experiment.policy is not None:
+        check_policy(path, experiment)
+    return experiment
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the keys and values of a file."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeyLoader)
     except FileNotFoundError:
@@ -65,14 +86,21 @@ def load_experiment(path: Path | str) -> Experiment:
         raise UserError(f"{path} is not valid YAML: {_yaml_problem(error)}; correct it") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold keys and values, for example `seeds: [0, 1, 2]`")
-    try:
-        experiment = Experiment.model_validate(content)
-    except ValidationError as error:
-        raise UserError(f"{path}: {describe(error, content)}") from None
-    _check_methods(path, experiment)
-    _check_names(path, experiment)
-    _check_layers(path, experiment)
-    return experiment
+    return content
+
+
+def _extended(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys and values of the experiment that is extended, with this one's own."""
+    for key in content:
+        if key not in OWN_KEYS:
+            raise UserError(
+                f"{path}: '{key}' is set by the experiment that is extended; leave it out or make "
+                "an experiment of its own"
+            )
+    base = _read(path.parent / f"{content['extends']}.yaml")
+    if "extends" in base:
+        raise UserError(f"{path}: extends: '{content['extends']}' extends another one itself")
+    return {key: value for key, value in base.items() if key != "policy"} | content
 
 
 def experiment_files(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from steps.config.benchmarks import BenchmarkData
 from steps.config.generator import Cache, FineTuning, Generator
 from steps.config.hub_data import HubData, HubSet, Prm800kData, SkyworkData, UnifiedFeedbackData
 from steps.config.lora import Lora
+from steps.config.policy import Policy
 from steps.config.section import Section
 from steps.config.training import BradleyTerry, Consistency, Ensemble, Grm, Training
 from steps.objectives.registry import ensemble_base
@@ -111,6 +112,9 @@ class Experiment(Section):
     """One experiment, as written in ``config/<name>.yaml``."""
 
     title: str
+    # Another experiment, whose data, reward models and results this one goes on from; then only
+    # `title` and `policy` are its own.
+    extends: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
     backbone: Backbone
     data: Data
     selection: Selection
@@ -127,6 +131,7 @@ class Experiment(Section):
     benchmarks: dict[Name, BenchmarkData] = Field({})
     # Reward models of others: rows of all tables, scored by the same evaluator.
     reference_models: dict[Name, ReferenceModel] = Field({})
+    policy: Policy | None = None  # null: reward models only
     # Threads of one job. A number changes with the order of additions, so this is part of the
     # experiment; Snakemake runs as many jobs at once as there are cores.
     threads: int = Field(1, ge=1)
@@ -171,6 +176,13 @@ class Experiment(Section):
     def runs(self) -> list[tuple[str, int]]:
         """(method, seed) of everything that is scored and evaluated."""
         return [(method, seed) for method in self.methods for seed in self.seeds_of(method)]
+
+    @property
+    def policy_runs(self) -> list[tuple[str, int]]:
+        """(method, seed) of the reward models that policies are made of: an ensemble is none."""
+        seeds = self.policy.seeds or self.seeds
+        methods = [method for method in self.methods if method not in self.ensembles]
+        return [(method, seed) for method in methods for seed in seeds]
 
     @property
     def ensembles(self) -> dict[str, str]:

@@ -206,6 +206,8 @@ class _Row:
             error_start=start,
             error_end=end,
             pair=self._typed("pair", int),
+            finish_reason=self._text("finish_reason", required=False),
+            n_tokens=self._typed("n_tokens", int),
         )
 
     def _pair(self) -> tuple[Response, Response]:

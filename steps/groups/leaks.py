@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,19 @@ from steps.groups.splits import NEAR_DUPLICATE, mask_numbers, normalise, similar
 # this (some ten seconds), only prompts that are equal but for their numbers count as near.
 MAX_CHARACTER_PAIRS = 500_000_000
 SHOWN = 20  # pairs of groups that the report lists
-
-
 NAMED = 3  # pairs of groups that an error names
+
+Pairs = list[tuple[str, str]]  # group ids
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The prompts that two sets share; an equal pair is not among the near ones too."""
+
+    equal: Pairs
+    near: Pairs
+    search: str  # how near-duplicates were looked for
+    best: dict[str, Any] | None  # the most similar pair; None where none was looked for
 
 
 def leak_report(sets: dict[str, list[PromptGroup]]) -> dict[str, Any]:
@@ -81,30 +92,63 @@ def drop_shared_prompts(sets: dict[str, list[PromptGroup]]) -> int:
     return dropped
 
 
+def drop_matching_prompts(
+    groups: list[PromptGroup], others: dict[str, list[PromptGroup]]
+) -> tuple[list[PromptGroup], dict[str, Any]]:
+    """Take out the groups whose prompts equal, or are near-duplicates of, a prompt of ``others``.
+
+    Args:
+        others: evaluation groups by set name.
+    Returns:
+        The groups left, and the report, ready for JSON.
+    """
+    dropped: set[str] = set()
+    comparisons = []
+    for name, second in others.items():
+        matches = match_prompts(groups, second)
+        dropped |= {group_id for group_id, _ in [*matches.equal, *matches.near]}
+        comparisons.append({"set": name, **_described(matches)})
+    return [group for group in groups if group.group_id not in dropped], {
+        "near_duplicate_threshold": NEAR_DUPLICATE,
+        "prompts": len(groups),
+        "dropped": sorted(dropped),
+        "comparisons": comparisons,
+    }
+
+
 def compare_sets(first: list[PromptGroup], second: list[PromptGroup]) -> dict[str, Any]:
-    """Return the equal and near-duplicate prompts and the shared responses of two sets.
+    """Return the shared prompts of two sets, see `match_prompts`, and the shared responses."""
+    texts = {_digest(r.text) for group in first for r in group.responses}
+    others = {_digest(r.text) for group in second for r in group.responses}
+    return {**_described(match_prompts(first, second)), "shared_responses": len(texts & others)}
+
+
+def match_prompts(first: list[PromptGroup], second: list[PromptGroup]) -> Matches:
+    """Find the equal and the near-duplicate prompts of two sets.
 
     Prompts are equal up to case and white space; near-duplicates are more similar than
-    `NEAR_DUPLICATE` once their numbers are masked. Equal prompts are not near-duplicates too.
+    `NEAR_DUPLICATE` once their numbers are masked.
     """
     equal = _matches(first, second, normalise)
     known = set(equal)
     searched = _characters(first) * _characters(second) <= MAX_CHARACTER_PAIRS
     near, best = _near(first, second) if searched else (_matches(first, second, mask_numbers), None)
-    texts = {_digest(r.text) for group in first for r in group.responses}
-    others = {_digest(r.text) for group in second for r in group.responses}
+    search = "by similarity" if searched else "equal but for numbers"
+    return Matches(equal, [pair for pair in near if pair not in known], search, best)
+
+
+def _described(matches: Matches) -> dict[str, Any]:
     return {
-        "equal_prompts": _shown(equal),
-        "near_duplicate_prompts": _shown([pair for pair in near if pair not in known]),
-        "near_duplicate_search": "by similarity" if searched else "equal but for numbers",
-        "shared_responses": len(texts & others),
-        "highest_similarity": best,
+        "equal_prompts": _shown(matches.equal),
+        "near_duplicate_prompts": _shown(matches.near),
+        "near_duplicate_search": matches.search,
+        "highest_similarity": matches.best,
     }
 
 
 def _matches(
     first: list[PromptGroup], second: list[PromptGroup], key: Callable[[str], str]
-) -> list[tuple[str, str]]:
+) -> Pairs:
     """Return the ids of groups whose prompts have the same ``key``."""
     ids: dict[str, list[str]] = {}
     for group in second:
@@ -121,9 +165,7 @@ def _characters(groups: list[PromptGroup]) -> int:
     return sum(len(mask_numbers(group.prompt)) for group in groups)
 
 
-def _near(
-    first: list[PromptGroup], second: list[PromptGroup]
-) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+def _near(first: list[PromptGroup], second: list[PromptGroup]) -> tuple[Pairs, dict[str, Any]]:
     """Return the near-duplicate pairs, and the most similar pair; time is quadratic."""
     a = [(g.group_id, mask_numbers(g.prompt)) for g in first]
     b = [(g.group_id, mask_numbers(g.prompt)) for g in second]
@@ -139,5 +181,5 @@ def _near(
     return near, best | {"similarity": round(best["similarity"], 4)}
 
 
-def _shown(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+def _shown(pairs: Pairs) -> dict[str, Any]:
     return {"count": len(pairs), "groups": [list(pair) for pair in pairs[:SHOWN]]}

@@ -28,6 +28,10 @@ RESPONSE = pa.struct(
         ("error_end", pa.int32()),
         # Which of the pairs that were given for this prompt it belongs to; null: to none of them.
         ("pair", pa.int32()),
+        # Of a sampled response; null = not known: `stop` (the model ended its turn) or `length`
+        # (it was cut), and how many tokens it wrote, the one that ends its turn included.
+        ("finish_reason", pa.string()),
+        ("n_tokens", pa.int32()),
     ]
 )
 GROUPS = pa.schema(
@@ -57,6 +61,8 @@ class Response:
     error_start: int | None = None
     error_end: int | None = None
     pair: int | None = None
+    finish_reason: str | None = None
+    n_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pandas as pd
 from steps.errors import UserError
 
 TEXT_COLUMNS = {"method", "reference", "eval_set", "metric", "number", "note"}
+TEXT_COLUMNS |= {"policy", "opponent", "judge"}
 AGAIN = "run the step that writes it again"
 
 

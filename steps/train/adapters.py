@@ -17,8 +17,8 @@ def linear_names(model: PreTrainedModel) -> list[str]:
     return sorted({n.rpartition(".")[2] for n, m in modules if isinstance(m, nn.Linear)})
 
 
-def add_lora(model: PreTrainedModel, lora: Lora, task: str) -> PeftModel:
-    """Return ``model`` with adapters; they are in float32 whatever the model's dtype.
+def lora_config(model: PreTrainedModel, lora: Lora, task: str) -> LoraConfig:
+    """Return peft's configuration of adapters in ``model``.
 
     Args:
         task: ``SEQ_CLS`` (the head ``score`` is trained beside them) or ``CAUSAL_LM``.
@@ -33,7 +33,7 @@ def add_lora(model: PreTrainedModel, lora: Lora, task: str) -> PeftModel:
             raise UserError(
                 f"lora.targets: no linear layer is called '{target}'; {nearest(target, known)}"
             )
-    config = LoraConfig(
+    return LoraConfig(
         task_type=task,
         r=lora.r,
         lora_alpha=lora.alpha,
@@ -41,6 +41,11 @@ def add_lora(model: PreTrainedModel, lora: Lora, task: str) -> PeftModel:
         target_modules=targets,
         modules_to_save=["score"] if task == "SEQ_CLS" else None,
     )
+
+
+def add_lora(model: PreTrainedModel, lora: Lora, task: str) -> PeftModel:
+    """Return ``model`` with adapters of `lora_config`; they are float32 whatever its dtype."""
+    config = lora_config(model, lora, task)
     with warnings.catch_warnings():  # peft still asks transformers by an older name
         warnings.simplefilter("ignore", FutureWarning)
         adapted = get_peft_model(model, config)

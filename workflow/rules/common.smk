@@ -11,7 +11,12 @@ from steps.config.workflow import (
 )
 from steps.objectives.registry import sections_read
 
-NAME, FILE, EXPERIMENT = read_experiment(config)
+# What is asked for, and the experiment of its data and reward models: the same, unless it extends
+# another one, whose results are then gone on from.
+OWN_NAME, OWN_FILE, OWN = read_experiment(config)
+NAME, FILE, EXPERIMENT = (
+    read_experiment({"experiment": OWN.extends}) if OWN.extends else (OWN_NAME, OWN_FILE, OWN)
+)
 RESULTS = f"results/{NAME}"
 BACKBONE_FILES = model_files(EXPERIMENT.backbone)
 GENERATOR_FILES = generator_files(EXPERIMENT, RESULTS)

@@ -1,0 +1,1 @@
+"""Policies trained by DPO on pairs that a reward model picked among samples."""

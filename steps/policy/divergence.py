@@ -1,0 +1,86 @@
+"""The action ``kl``: how far a policy has moved, on samples of its own.
+
+For responses y that the policy wrote at temperature 1 and top-p 1, the mean of
+log policy(y | x) - log reference(y | x) is an unbiased estimate of KL(policy || reference), in nats
+per response. A response that was cut at the limit of new tokens counts without an end of turn, so
+the divergence is that of what was written; the text is tokenised again, which may cut words
+otherwise than the policy did.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from steps.backbone import load_policy, load_tokenizer
+from steps.chat import ChatFormat
+from steps.config import Experiment
+from steps.config.policy import Sampling
+from steps.device import best_device
+from steps.errors import UserError
+from steps.files import atomic_path
+from steps.groups.schema import PromptGroup, read_groups, read_table
+from steps.policy.log_probabilities import log_probabilities
+from steps.policy.reference import policy_dtype
+from steps.policy.tokens import Sequence, encode
+from steps.provenance import RunCard
+from steps.sample.requests import asked
+
+LOG_RATIOS = pa.schema(
+    [
+        ("policy", pa.string()),
+        ("group_id", pa.string()),
+        ("response", pa.int32()),  # index in its group
+        ("log_policy", pa.float64()),  # of the response, in nats
+        ("log_reference", pa.float64()),
+    ]
+)
+
+
+def write_log_ratios(arguments: argparse.Namespace, experiment: Experiment) -> None:
+    """Compute both log-probabilities of every sample of a policy, and write them, atomically."""
+    settings = experiment.policy.dpo
+    sampling = experiment.policy.sampling[arguments.use]
+    if (sampling.temperature, sampling.top_p) != (1.0, 1.0):
+        raise UserError(
+            f"{arguments.experiment}: policy.sampling.{arguments.use} is not sampled at "
+            "temperature 1 and top_p 1, so its samples do not tell a divergence; use others"
+        )
+    card = RunCard("policy kl", settings.model_dump())
+    groups = read_groups(arguments.samples)
+    chat = ChatFormat(load_tokenizer(arguments.reference_model, experiment))
+    sequences = _sequences(groups, chat, sampling)
+    columns = {}
+    for column, folder in (
+        ("log_policy", arguments.model),
+        ("log_reference", arguments.reference_model),
+    ):
+        model = load_policy(folder, experiment, policy_dtype(settings)).to(best_device())
+        columns[column] = log_probabilities(
+            model, sequences, settings.tokens_per_batch, settings.precision
+        )
+    keys = [(r.model, g.group_id, k) for g in groups for k, r in enumerate(g.responses)]
+    rows = pd.DataFrame(keys, columns=LOG_RATIOS.names[:3]).assign(**columns)
+    with atomic_path(arguments.output) as temporary:
+        table = pa.Table.from_pandas(rows, schema=LOG_RATIOS, preserve_index=False)
+        pq.write_table(table, temporary, compression="zstd")
+    inputs = [arguments.model, arguments.reference_model, arguments.samples]
+    card.write(arguments.card, inputs, [arguments.output])
+
+
+def _sequences(groups: list[PromptGroup], chat: ChatFormat, sampling: Sampling) -> list[Sequence]:
+    sequences = []
+    for group in groups:
+        for response in group.responses:
+            sequence = encode(chat, asked(group.prompt, sampling), response.text)
+            cut = response.finish_reason == "length"
+            ids = sequence.response[:-1] if cut else sequence.response
+            sequences.append(Sequence(sequence.key, sequence.prompt, ids))
+    return sequences
+
+
+def read_log_ratios(path: Path) -> pd.DataFrame:
+    """Read the log-probabilities of a policy's samples, columns `LOG_RATIOS`."""
+    return read_table(path, LOG_RATIOS).to_pandas()

@@ -1,0 +1,73 @@
+"""The action ``evaluate``: all policies against each other and against the one they started from.
+
+Writes policies.csv (mean score of every judge, length, share of finished answers, divergence),
+comparisons.csv (wins, ties, losses, win rates, differences) and seeds.csv (single policies).
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from steps.config import Experiment
+from steps.errors import UserError
+from steps.files import atomic_path
+from steps.policy.answers import EXACT, read_answers, with_scores
+from steps.policy.compare import (
+    COMPARISON_COLUMNS,
+    POLICY_COLUMNS,
+    SEED_COLUMNS,
+    comparison_rows,
+    holm,
+    policy_rows,
+)
+from steps.policy.divergence import read_log_ratios
+from steps.provenance import RunCard
+
+# What does not need a judge: metric -> column of the answers.
+OF_ANSWERS = {"tokens": "n_tokens", "finished": "finished"}
+NO_JUDGE = ""
+
+
+def evaluate_policies(arguments: argparse.Namespace, experiment: Experiment) -> None:
+    """Measure and compare, and write the tables, atomically."""
+    settings = {name: getattr(experiment, name) for name in ("policy", "evaluation")}
+    card = RunCard("policy evaluate", {k: v.model_dump() for k, v in settings.items()})
+    answers = read_answers(arguments.samples, experiment)
+    judged = with_scores(answers, {path.stem: path for path in arguments.judged})
+    if EXACT in {path.stem for path in arguments.judged}:
+        raise UserError(f"a judge is called '{EXACT}', which has a meaning of its own; rename it")
+    if not judged:
+        raise UserError(
+            "there is no judge and no answer that can be checked; add one to "
+            "policy.evaluation.judges or take prompts with reference answers"
+        )
+    measured = [(NO_JUDGE, metric, answers, column) for metric, column in OF_ANSWERS.items()]
+    measured += [(judge, "score", table, "score") for judge, table in judged.items()]
+    if arguments.log_ratios:
+        ratios = pd.concat(map(read_log_ratios, arguments.log_ratios))
+        ratios = ratios[ratios["group_id"].isin(answers["group_id"])]
+        ratios["kl"] = ratios["log_policy"] - ratios["log_reference"]
+        measured.append((NO_JUDGE, "kl", ratios, "kl"))
+    policies, seeds, comparisons = [], [], []
+    for judge, metric, table, column in measured:
+        rows, single = policy_rows(table, judge, metric, column, experiment)
+        policies += rows
+        seeds += single
+    for judge, table in judged.items():
+        comparisons += comparison_rows(table, judge, experiment)
+    tables = {
+        "policies.csv": pd.DataFrame(policies, columns=POLICY_COLUMNS),
+        "comparisons.csv": holm(pd.DataFrame(comparisons, columns=COMPARISON_COLUMNS)),
+        "seeds.csv": pd.DataFrame(seeds, columns=SEED_COLUMNS),
+    }
+    _write(arguments.output, tables)
+    inputs = [*arguments.samples, *arguments.judged, *arguments.log_ratios]
+    card.write(arguments.card, inputs, [arguments.output])
+
+
+def _write(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        for name, table in tables.items():
+            table.to_csv(temporary / name, index=False, float_format="%.6g", lineterminator="\n")

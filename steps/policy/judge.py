@@ -1,0 +1,79 @@
+"""The action ``judge``: the rewards that one judge gives to the answers of all policies."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from steps.config import Experiment
+from steps.config.dpo import HubJudge
+from steps.errors import UserError, nearest
+from steps.files import atomic_path
+from steps.groups.schema import PromptGroup, read_groups, read_table
+from steps.provenance import RunCard
+from steps.score.reward_model import RewardModel, open_reward_model
+from steps.score.stream import score_stream
+
+JUDGED = pa.schema(
+    [
+        ("policy", pa.string()),  # who wrote the responses, `steps.policy.names`
+        ("group_id", pa.string()),
+        ("response", pa.int32()),  # index in its group
+        ("score", pa.float64()),
+    ]
+)
+
+
+def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
+    """Score the samples of every policy with one judge, and write the rewards, atomically."""
+    evaluation = experiment.policy.evaluation
+    judge = evaluation.judges.get(arguments.judge)
+    if judge is None:
+        known = sorted(evaluation.judges) or ["none"]
+        raise UserError(
+            f"--judge: policy.evaluation.judges has no '{arguments.judge}'; "
+            f"{nearest(arguments.judge, known)}"
+        )
+    card = RunCard("policy judge", judge.model_dump())
+    hub = isinstance(judge, HubJudge)
+    model = open_reward_model(
+        arguments.model,
+        revision=judge.revision if hub else None,
+        trust_remote_code=hub and judge.trust_remote_code,
+        precision=judge.precision if hub else experiment.training.precision,
+    )
+    rows = pd.DataFrame(
+        [
+            row
+            for path in arguments.samples
+            for row in _judged(model, read_groups(path), evaluation.tokens_per_batch)
+        ],
+        columns=JUDGED.names,
+    )
+    with atomic_path(arguments.output) as temporary:
+        table = pa.Table.from_pandas(rows, schema=JUDGED, preserve_index=False)
+        pq.write_table(table, temporary, compression="zstd")
+    facts = {"judge": model.name, "judge_files": model.content_hash}
+    card.write(arguments.card, arguments.samples, [arguments.output], **facts)
+
+
+def _judged(
+    model: RewardModel, groups: list[PromptGroup], tokens_per_batch: int
+) -> Iterator[tuple[str, str, int, float]]:
+    scored = score_stream(model, groups, tokens_per_batch=tokens_per_batch)
+    for group, each in zip(groups, scored, strict=True):
+        for place, (response, score) in enumerate(zip(group.responses, each.rewards, strict=True)):
+            yield response.model, group.group_id, place, float(score)
+
+
+def read_judged(path: Path) -> pd.DataFrame:
+    """Read the rewards of one judge, columns `JUDGED`."""
+    judged = read_table(path, JUDGED).to_pandas()
+    keys = ["policy", "group_id", "response"]
+    if judged.duplicated(keys).any():
+        row = int(judged.duplicated(keys).to_numpy().argmax())
+        raise UserError(f"{path}: row {row}: this response is judged twice; judge them again")
+    return judged

@@ -1,0 +1,130 @@
+"""The table of policies (T3): wins, ties and losses of each policy against another, by judge."""
+
+import pandas as pd
+
+from steps.config import Experiment
+from steps.policy.answers import EXACT
+from steps.policy.names import REFERENCE
+from steps.report.latex import escape
+from steps.report.main_table import MISSING, ONE_RUN, Cell, format_interval
+from steps.report.markdown import bullets, grid
+from steps.report.names import method_title
+
+COLUMNS = {
+    "win": "win",
+    "tie": "tie",
+    "lose": "lose",
+    "win_rate": "win rate",
+    "length_controlled_win_rate": "length-controlled",
+    "score_difference": "score difference",
+}
+WITH_INTERVAL = {"win_rate", "length_controlled_win_rate", "score_difference"}
+OF_POLICIES = {"score": "mean score", "tokens": "tokens", "finished": "finished", "kl": "KL"}
+
+Tables = dict[str, pd.DataFrame]
+
+
+def policy_title(policy: str) -> str:
+    """The policy of a method, or the one that all started from."""
+    return "starting policy" if policy == REFERENCE else method_title(policy)
+
+
+def sampling_title(use: str, experiment: Experiment) -> str:
+    """How the answers were made, in words."""
+    sampling = experiment.policy.sampling[use]
+    if sampling.temperature == 0:
+        return "greedy"
+    return f"{sampling.samples} samples, temperature {sampling.temperature:g}"
+
+
+def comparison_lines(comparisons: pd.DataFrame) -> list[tuple[list[str], list[Cell]]]:
+    """Return (names, cells) of each comparison: the cells are `COLUMNS` and the corrected p."""
+    lines = []
+    for (judge, policy, opponent), part in comparisons.groupby(
+        ["judge", "policy", "opponent"], sort=False
+    ):
+        rows = part.set_index("metric")
+        cells = [_cell(rows.loc[metric], metric in WITH_INTERVAL) for metric in COLUMNS]
+        corrected = rows.loc[["win_rate", "score_difference"], "p_holm"]
+        cells.append(Cell(" / ".join(f"{value:.3f}" for value in corrected)))
+        names = [judge, f"{policy_title(policy)} against {policy_title(opponent)}"]
+        lines.append((names, cells))
+    return lines
+
+
+def policy_lines(policies: pd.DataFrame) -> list[list[str]]:
+    """Return the cells of each policy's own numbers."""
+    lines = []
+    for policy, part in policies.groupby("policy", sort=False):
+        for row in part.itertuples(index=False):
+            numbers = f"{row.value:.3f} {format_interval(row.ci_low, row.ci_high)}"
+            metric = OF_POLICIES[row.metric] + (f", {row.judge}" if row.judge else "")
+            lines.append([policy_title(policy), metric, numbers, str(row.n), str(row.seeds)])
+    return lines
+
+
+def policies_markdown(experiment: Experiment, evaluations: dict[str, Tables]) -> str:
+    """Return policies.md: for each kind of sampling the comparisons and the policies' numbers."""
+    parts = [f"# {experiment.title}: policies\n"]
+    header = ["judge", "policies", *COLUMNS.values(), "p (Holm) win rate / score", "n", "seeds"]
+    for use, tables in evaluations.items():
+        counts = tables["comparisons"].groupby(["judge", "policy", "opponent"], sort=False)
+        sizes = [[str(part["n"].iloc[0]), str(part["seeds"].iloc[0])] for _, part in counts]
+        rows = [
+            [*names, *map(str, cells), *size]
+            for (names, cells), size in zip(
+                comparison_lines(tables["comparisons"]), sizes, strict=True
+            )
+        ]
+        parts += [
+            f"## {sampling_title(use, experiment).capitalize()}\n",
+            grid(header, rows),
+            grid(["policy", "measure", "value", "n", "seeds"], policy_lines(tables["policies"])),
+        ]
+    return "\n".join([*parts, bullets(_reading(experiment))])
+
+
+def _reading(experiment: Experiment) -> list[str]:
+    settings = experiment.evaluation
+    return [
+        "n counts prompts; every answer of one policy meets every answer of the other to the same "
+        "prompt, every seed of one method every seed of the other. A tie is an equal score and "
+        "half a win in the win rate.",
+        f"Brackets are {100 * settings.confidence:g}% intervals over prompts "
+        f"({settings.bootstrap_samples:,} bootstrap resamples; of the length-controlled rate Wald, "
+        "clustered by prompt). They do not say how far another training run would lie.",
+        "p: two-sided permutation test over prompts, corrected by Holm over all tests of one kind "
+        "of sampling.",
+        "Length-controlled: the fitted win rate at equal length (steps/policy/length_control.py); "
+        f"{MISSING} where it is not defined, because length or chance separates all wins.",
+        f"The judge '{EXACT}' gives 1 to an answer that equals the reference answer, 0 to another.",
+        f"{ONE_RUN} one run of a method only: another training may give another number.",
+    ]
+
+
+def policies_latex(experiment: Experiment, evaluations: dict[str, Tables]) -> str:
+    """Return T3 as a tabular (package booktabs), to be read with ``\\input``."""
+    lines = [
+        f"% {experiment.title}. Needs \\usepackage{{booktabs}}.".replace("\n", " "),
+        r"\begin{tabular}{llcccccccr}",
+        r"\toprule",
+        " & ".join(["judge", "policies", *COLUMNS.values(), "$p$ (Holm)", "$n$"]) + r" \\",
+    ]
+    for use, tables in evaluations.items():
+        title = escape(sampling_title(use, experiment))
+        lines += [r"\midrule", rf"\multicolumn{{10}}{{l}}{{\emph{{{title}}}}} \\"]
+        prompts = tables["comparisons"]["n"].max()
+        for names, cells in comparison_lines(tables["comparisons"]):
+            values = [escape(cell.value + cell.mark) for cell in cells]
+            lines.append(" & ".join([*map(escape, names), *values, str(prompts)]) + r" \\")
+            small = [rf"{{\scriptsize {c.interval}}}" if c.interval else "" for c in cells]
+            lines.append(" & ".join(["", "", *small, ""]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _cell(row: pd.Series, with_interval: bool) -> Cell:
+    if pd.isna(row["value"]):
+        return Cell(MISSING)
+    interval = format_interval(row["ci_low"], row["ci_high"]) if with_interval else ""
+    mark = ONE_RUN if with_interval and row["seeds"] == 1 else ""
+    return Cell(f"{row['value']:.3f}", interval, mark)

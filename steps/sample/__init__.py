@@ -1,0 +1,1 @@
+"""Sampling: a language model answers prompts; the answers become prompt groups."""

@@ -1,0 +1,73 @@
+"""Sampling that continues where it was interrupted.
+
+Finished batches are kept in a journal, bound to everything that decides what is sampled. An
+interrupted run continues after the last of them, with the same samples as an undisturbed one.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from steps.files import (
+    named_errors,
+    read_json,
+    refuse_foreign_files,
+    remove,
+    write_json,
+    write_text,
+)
+from steps.progress import Progress
+from steps.sample.backend import Backend, Completion, Request
+
+PLAN, JOURNAL = "plan.json", "journal.jsonl"
+
+
+def complete_batches(
+    backend: Backend, batches: list[list[Request]], plan: dict[str, Any], work: Path, name: str
+) -> list[Completion]:
+    """Return the completions of all requests, ordered by their numbers.
+
+    Args:
+        plan: what the samples depend on, ready for JSON; another one than that of ``work`` starts
+            anew.
+        work: folder of the journal; held by this process alone (`steps.lock.only_writer`).
+        name: shown in the progress line.
+    """
+    done = _resume(work, plan)
+    progress = Progress(
+        name, sum(map(len, batches)), "samples", sum(map(len, batches[: len(done)]))
+    )
+    for batch in batches[len(done) :]:
+        completions = backend.generate(batch)
+        done.append([[each.ids, each.finish_reason] for each in completions])
+        with named_errors(work / JOURNAL), (work / JOURNAL).open("a") as stream:
+            stream.write(json.dumps(done[-1]) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        progress.advance(len(batch))
+    numbered = {
+        request.number: Completion(*written)
+        for batch, line in zip(batches, done, strict=True)
+        for request, written in zip(batch, line, strict=True)
+    }
+    return [numbered[number] for number in sorted(numbered)]
+
+
+def _resume(work: Path, plan: dict[str, Any]) -> list[list]:
+    """Return the finished batches of ``work``; an empty folder if they are of another plan."""
+    if not (work / PLAN).is_file() or read_json(work / PLAN) != plan:
+        if work.is_dir():
+            refuse_foreign_files(work, {PLAN, JOURNAL})
+        remove(work)
+        work.mkdir(parents=True)
+        write_json(work / PLAN, plan)
+        return []
+    journal, done = work / JOURNAL, []
+    for line in journal.read_text().splitlines() if journal.is_file() else []:
+        try:
+            done.append(json.loads(line))
+        except json.JSONDecodeError:
+            break  # the kill came while this line was written
+    write_text(journal, "".join(json.dumps(line) + "\n" for line in done))
+    return done

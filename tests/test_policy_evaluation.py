@@ -1,0 +1,370 @@
+"""Policies compared: wins by hand, length taken out, one family of tests, independent judges."""
+
+import argparse
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from scipy.special import expit
+from scipy.stats import binomtest
+
+from steps.config import Experiment
+from steps.config.dpo import Dpo, PolicyEvaluation
+from steps.config.policy import Policy, Sampling
+from steps.config.schema import Evaluation
+from steps.errors import UserError
+from steps.files import sha256, write_json
+from steps.groups.schema import PromptGroup, Response, read_groups, write_groups
+from steps.policy.compare import comparison_rows, holm
+from steps.policy.divergence import write_log_ratios
+from steps.policy.duels import duels, per_prompt
+from steps.policy.evaluate import evaluate_policies
+from steps.policy.independence import check_judge
+from steps.policy.judge import write_judged
+from steps.policy.length_control import length_controlled
+from steps.policy.names import REFERENCE, policy_name
+from steps.report.policies import read_evaluation, write_policy_report
+
+SAMPLED = Sampling(samples=2, max_new_tokens=16)
+
+
+@pytest.fixture
+def compared(experiment: Experiment) -> Experiment:
+    policy = Policy(
+        held_out="out_of_distribution",
+        sampling={"policies": SAMPLED},
+        dpo=Dpo(),
+        evaluation=PolicyEvaluation.model_validate(
+            {"judges": {"own": {"source": "trained", "seed": 9, "train_on": "in_distribution"}}}
+        ),
+    )
+    evaluation = Evaluation(bootstrap_samples=200)
+    changes = {"policy": policy, "methods": ["orm", "icrm"], "evaluation": evaluation}
+    return experiment.model_copy(update=changes)
+
+
+def answers(policy: str, scores: dict[str, list[float]], tokens: int = 5) -> pd.DataFrame:
+    rows = [
+        {"policy": policy, "group_id": g, "response": k, "score": s, "n_tokens": tokens}
+        for g, row in scores.items()
+        for k, s in enumerate(row)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_every_answer_meets_every_other_of_its_prompt() -> None:
+    first = answers("a", {"p": [1.0, 3.0], "q": [0.0]}, tokens=7)
+    second = answers("b", {"p": [2.0, 3.0, 0.0], "q": [5.0]})
+    met = duels(first, second)
+    assert (met["length_difference"] == 2).all()
+    shares = per_prompt(met)
+    # Of 1 against 2, 3, 0 one is won; of 3 against 2, 3, 0 two, and one is a tie.
+    np.testing.assert_allclose(shares.loc["p", ["win", "tie", "lose"]], [3 / 6, 1 / 6, 2 / 6])
+    np.testing.assert_allclose(shares.loc["p", ["win_rate", "score_difference"]], [3.5 / 6, 1 / 3])
+    assert list(shares.loc["q"]) == [0, 0, 1, 0, -5]
+
+
+def test_length_control_recovers_the_rate_at_equal_length() -> None:
+    """Longer answers win more often; taken out, what was simulated is left."""
+    random = np.random.default_rng(0)
+    lengths = random.normal(30, 40, 20_000)
+    chance = expit(-0.4 + 1.5 * np.tanh(lengths / lengths.std()))
+    met = pd.DataFrame(
+        {
+            "group_id": np.arange(len(lengths)) // 2,
+            "outcome": (random.random(len(lengths)) < chance).astype(float),
+            "length_difference": lengths,
+        }
+    )
+    found = length_controlled(met, 0.95)
+    assert met["outcome"].mean() > 0.52
+    assert found.ci_low < expit(-0.4) < found.ci_high
+    assert found.value == pytest.approx(expit(-0.4), abs=0.02)
+
+
+def test_length_control_of_equal_lengths_is_the_raw_rate() -> None:
+    outcomes = [1.0, 0.0, 0.5, 1.0]
+    met = pd.DataFrame(
+        {"group_id": list("abcd"), "outcome": outcomes, "length_difference": [0.0] * 4}
+    )
+    assert length_controlled(met, 0.95).value == pytest.approx(np.mean(outcomes))
+
+
+@pytest.mark.parametrize("outcomes", [[1.0] * 4, [0.0, 0.0, 1.0, 1.0]], ids=["all", "by length"])
+def test_length_control_is_undefined_where_wins_are_separated(outcomes) -> None:
+    met = pd.DataFrame(
+        {"group_id": list("abcd"), "outcome": outcomes, "length_difference": [-2, -1, 1, 2]}
+    )
+    assert math.isnan(length_controlled(met, 0.95).value)
+
+
+def test_the_tests_are_exact_and_corrected_over_all(compared: Experiment) -> None:
+    """A policy that wins k of n prompts: the sign test; four tests, so Holm takes four times it."""
+    one_seed = compared.model_copy(update={"seeds": [0], "methods": ["orm"]})
+    wins, prompts = 6, 7
+    scores = {f"p{k}": [1.0 if k < wins else -1.0] for k in range(prompts)}
+    judged = pd.concat(
+        [answers("orm-seed0", scores), answers(REFERENCE, {g: [0.0] for g in scores})]
+    )
+    rows = comparison_rows(judged, "j", one_seed) + comparison_rows(judged, "k", one_seed)
+    table = holm(pd.DataFrame(rows)).set_index(["judge", "metric"])
+    expected = binomtest(wins, prompts).pvalue
+    for metric in ("win_rate", "score_difference"):
+        assert table.loc[("j", metric), "p_value"] == pytest.approx(expected)
+        assert table.loc[("j", metric), "p_holm"] == pytest.approx(4 * expected)
+    assert table.loc[("j", "win"), "value"] == pytest.approx(wins / prompts, abs=1e-9)
+    assert table["p_value"].notna().sum() == 4
+    equal = judged.assign(score=0.0)
+    row = pd.DataFrame(comparison_rows(equal, "j", one_seed)).set_index("metric").loc["win_rate"]
+    assert (row["value"], row["ci_low"], row["p_value"]) == (0.5, 0.5, 1.0)
+
+
+def sampled(policy: str, shift: int, names: str = "ghi") -> list[PromptGroup]:
+    """Two answers of a policy to each of three prompts."""
+    return [
+        PromptGroup(
+            name,
+            "test",
+            "sums",
+            f"What is {k} + 1?",
+            tuple(
+                Response(
+                    f"It is {k + shift + j}.",
+                    correct=shift + j == 1,
+                    model=policy,
+                    finish_reason="length" if j else "stop",
+                    n_tokens=4 + shift,
+                )
+                for j in range(2)
+            ),
+            str(k + 1),
+        )
+        for k, name in enumerate(names)
+    ]
+
+
+@pytest.fixture
+def samples(tmp_path, compared) -> list[Path]:
+    names = [REFERENCE, *(policy_name(*run) for run in compared.policy_runs)]
+    paths = [tmp_path / f"{name}.parquet" for name in names]
+    for shift, (name, path) in enumerate(zip(names, paths, strict=True)):
+        write_groups(path, sampled(name, shift % 2))
+    return paths
+
+
+def run_evaluation(compared, samples, judged, log_ratios, folder: Path) -> dict:
+    arguments = argparse.Namespace(
+        samples=samples, judged=judged, log_ratios=log_ratios, output=folder, card=None
+    )
+    evaluate_policies(arguments, compared)
+    return {p.stem: pd.read_csv(p) for p in folder.iterdir()}
+
+
+def test_the_whole_evaluation(compared, backbone, samples, reward_model, tmp_path) -> None:
+    """Judge, divergence and tables: every answer is judged as a score of the model by itself."""
+    judged = tmp_path / "own.parquet"
+    arguments = argparse.Namespace(
+        judge="own", model=reward_model, samples=samples, output=judged, card=tmp_path / "card.json"
+    )
+    write_judged(arguments, compared)
+    ratios = []
+    for path in samples[1:]:
+        ratios.append(tmp_path / f"kl-{path.stem}.parquet")
+        arguments = argparse.Namespace(
+            experiment=Path("x.yaml"),
+            use="policies",
+            model=backbone,
+            reference_model=backbone,
+            samples=path,
+            output=ratios[-1],
+            card=None,
+        )
+        write_log_ratios(arguments, compared)
+    tables = run_evaluation(compared, samples, [judged], ratios, tmp_path / "tables")
+    policies = tables["policies"].set_index(["policy", "metric"])
+    kl = policies.loc[(slice(None), "kl"), "value"]
+    assert len(kl) == 2 and (kl == 0).all()  # the policies are the reference itself here
+    assert (policies.loc[(slice(None), "finished"), "value"] == 0.5).all()
+    exact = tables["comparisons"].query("judge == 'exact' and opponent == 'reference'")
+    wins = exact[exact["metric"] == "win_rate"].set_index("policy")["value"]
+    # Each policy and the reference have one right answer of two, whatever the prompt.
+    assert (wins == 0.5).all()
+    assert set(tables["comparisons"]["judge"]) == {"own", "exact"}
+    assert len(tables["seeds"]) == 5 * 2 + 5 * 2 + 4  # lengths and finished, two judges, kl
+    assert len(pd.read_parquet(judged)) == 5 * 3 * 2
+
+    write_policy_report(
+        compared, {"policies": read_evaluation(tmp_path / "tables")}, tmp_path / "t3"
+    )
+    assert {p.name for p in (tmp_path / "t3").iterdir()} == {
+        *(f"policies.{suffix}" for suffix in ("csv", "md", "tex")),
+        *("reward_kl.png", "reward_kl.pdf"),
+    }
+    text = (tmp_path / "t3/policies.md").read_text()
+    assert "ICRM against ORM" in text and "ICRM against starting policy" in text
+    assert "| exact | ICRM against ORM" in " ".join(text.split())
+
+
+def test_missing_policies_and_unjudged_answers_are_named(compared, samples, tmp_path) -> None:
+    with pytest.raises(UserError, match="the policy 'icrm-seed1' has no samples"):
+        run_evaluation(compared, samples[:-1], [], [], tmp_path / "x")
+    write_groups(tmp_path / "other.parquet", sampled("grm-seed0", 0))
+    with pytest.raises(UserError, match="'grm-seed0' is not of the experiment"):
+        run_evaluation(compared, [*samples, tmp_path / "other.parquet"], [], [], tmp_path / "x")
+    judged = pd.DataFrame([("reference", "g", 0, 1.0)], columns=JUDGED_COLUMNS)
+    judged.to_parquet(tmp_path / "own.parquet")
+    with pytest.raises(UserError, match=r"own\.parquet lacks rewards of the policy"):
+        run_evaluation(compared, samples, [tmp_path / "own.parquet"], [], tmp_path / "x")
+    write_groups(samples[1], sampled("orm-seed0", 0, names="abc"))
+    with pytest.raises(UserError, match="no prompt was answered by all policies"):
+        run_evaluation(compared, samples, [], [], tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+JUDGED_COLUMNS = ["policy", "group_id", "response", "score"]
+
+
+def test_prompts_that_a_policy_left_empty_are_left_out(compared, samples, tmp_path, capsys) -> None:
+    write_groups(samples[1], sampled("orm-seed0", 0)[1:])
+    tables = run_evaluation(compared, samples, [], [], tmp_path / "tables")
+    assert (tables["comparisons"]["n"] == 2).all()
+    assert "1 prompts left out" in capsys.readouterr().err
+
+
+def test_no_judge_at_all_is_an_error(compared, samples, tmp_path) -> None:
+    for path in samples:
+        unknown = [
+            replace(g, responses=tuple(replace(r, correct=None) for r in g.responses))
+            for g in read_groups(path)
+        ]
+        write_groups(path, unknown)
+    with pytest.raises(UserError, match="there is no judge and no answer that can be checked"):
+        run_evaluation(compared, samples, [], [], tmp_path / "x")
+
+
+def test_greedy_answers_tell_no_divergence(compared) -> None:
+    greedy = Sampling(samples=1, temperature=0.0, max_new_tokens=16)
+    policy = compared.policy.model_copy(update={"sampling": {"policies": greedy}})
+    arguments = argparse.Namespace(experiment=Path("x.yaml"), use="policies")
+    with pytest.raises(UserError, match="not sampled at temperature 1 and top_p 1"):
+        write_log_ratios(arguments, compared.model_copy(update={"policy": policy}))
+
+
+# --- independence of judges
+
+
+@pytest.fixture
+def reward_model(backbone, experiment, tmp_path) -> Path:
+    return make_reward_model(backbone, experiment, tmp_path / "model", seed=0)
+
+
+def make_reward_model(backbone: Path, experiment: Experiment, folder: Path, seed: int) -> Path:
+    from steps.backbone import load_reward_model, load_tokenizer
+    from steps.train.save import save_reward_model
+
+    torch.manual_seed(seed)
+    model = load_reward_model(backbone, experiment)
+    facts = {"method": "orm", "seed": seed, "mode": "full"}
+    save_reward_model(model, load_tokenizer(backbone, experiment), None, folder, facts)
+    return folder
+
+
+class Bench:
+    """A judge and a candidate, each with its groups and the card of its training."""
+
+    def __init__(self, backbone: Path, experiment: Experiment, folder: Path):
+        self.backbone, self.experiment, self.folder = backbone, experiment, folder
+        self.judge = self.model("judge", seed=9)
+        self.candidate = self.model("candidate", seed=0)
+        self.judge_groups = self.groups("judge", "What is 8 + 8?")
+        self.groups_of_candidate = self.groups("candidate", "What is 1 + 1?")
+        self.asked = self.groups("asked", "Where is Rome?")
+        self.seeds = {"judge": 9, "candidate": 0}
+
+    def model(self, name: str, seed: int) -> Path:
+        return make_reward_model(self.backbone, self.experiment, self.folder / name, seed)
+
+    def groups(self, name: str, prompt: str) -> Path:
+        path = self.folder / f"{name}.parquet"
+        write_groups(path, [PromptGroup("g", "test", "", prompt, (Response("It is."),))])
+        return path
+
+    def card(self, name: str, model: Path, groups: Path) -> Path:
+        path = self.folder / f"{name}.json"
+        facts = {"seed": self.seeds[name], "inputs": {"groups": sha256(groups)}}
+        write_json(path, facts | {"outputs": {"model": sha256(model)}})
+        return path
+
+    def check(self) -> dict:
+        cards = [
+            self.card("judge", self.judge, self.judge_groups),
+            self.card("candidate", self.candidate, self.groups_of_candidate),
+        ]
+        return self.check_with(*cards)
+
+    def check_with(self, judge_card: Path, candidate_card: Path) -> dict:
+        output = self.folder / "report.json"
+        arguments = argparse.Namespace(
+            judge=self.judge,
+            judge_card=judge_card,
+            judge_groups=self.judge_groups,
+            candidates=[self.candidate],
+            candidate_cards=[candidate_card],
+            candidate_groups=self.groups_of_candidate,
+            prompts=[self.groups_of_candidate, self.asked],
+            backbone=self.backbone,
+            output=output,
+            card=None,
+        )
+        check_judge(arguments, self.experiment)
+        return json.loads(output.read_text())
+
+
+@pytest.fixture
+def bench(backbone, experiment, tmp_path) -> Bench:
+    return Bench(backbone, experiment, tmp_path)
+
+
+def test_an_independent_judge_passes(bench: Bench) -> None:
+    """Both have the backbone's layers, which neither of them has trained."""
+    report = bench.check()
+    assert report["seed"] == 9
+    near = [each["near_duplicate_prompts"] for each in report["prompts"].values()]
+    assert sorted(near) == [0, 1]  # sums with other numbers are reported, not refused
+
+
+def test_a_judge_of_the_candidates_seed_is_refused(bench: Bench) -> None:
+    bench.seeds["judge"] = 0
+    with pytest.raises(UserError, match="was trained with seed 0, as the candidate"):
+        bench.check()
+
+
+@pytest.mark.parametrize("other", ["What is 1 + 1?", "where is  Rome?"])
+def test_a_judge_of_the_same_prompts_is_refused(other: str, bench: Bench) -> None:
+    bench.judge_groups = bench.groups("judge", other)
+    with pytest.raises(UserError, match=r"was trained on 1 prompts of .*, for example 'g'"):
+        bench.check()
+
+
+def test_a_judge_with_a_candidates_weight_is_refused(bench: Bench) -> None:
+    file = bench.judge / "model.safetensors"
+    theirs = load_file(bench.candidate / "model.safetensors")
+    head = {"score.weight": theirs["score.weight"]}
+    save_file(load_file(file) | head, file, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"shares the trained weight 'score\.weight' with"):
+        bench.check()
+
+
+def test_a_card_of_another_model_or_of_other_prompts_is_refused(bench: Bench) -> None:
+    other = bench.model("other", seed=4)
+    own = bench.card("candidate", bench.candidate, bench.groups_of_candidate)
+    with pytest.raises(UserError, match=r"judge\.json is not the run card of"):
+        bench.check_with(bench.card("judge", other, bench.judge_groups), own)
+    with pytest.raises(UserError, match=r"does not name .* as the training groups"):
+        bench.check_with(bench.card("judge", bench.judge, bench.asked), own)

@@ -1,0 +1,315 @@
+"""Sampling: the same samples whatever the batch plan, after a kill too, and within their limits."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from scipy import stats
+from transformers import AutoModelForCausalLM
+
+from steps.backbone import load_tokenizer
+from steps.chat import ChatFormat
+from steps.config import Experiment
+from steps.config.policy import Sampling
+from steps.errors import UserError
+from steps.groups.schema import PromptGroup, read_groups, write_groups
+from steps.sample import __main__ as command
+from steps.sample.backend import Completion, Request, plan_batches
+from steps.sample.draw import draw_tokens, sample_key
+from steps.sample.requests import make_requests
+from steps.sample.responses import is_correct, sampled_groups
+from steps.sample.transformers_backend import TransformersBackend
+from tests.conftest import ROOT
+
+SAMPLING = Sampling(samples=8, max_new_tokens=24, tokens_per_batch=1_000_000)
+
+
+@pytest.fixture(scope="module")
+def chat(backbone: Path, experiment: Experiment) -> ChatFormat:
+    return ChatFormat(load_tokenizer(backbone, experiment))
+
+
+def complete(
+    backbone: Path,
+    experiment: Experiment,
+    chat: ChatFormat,
+    groups: list[PromptGroup],
+    sampling: Sampling,
+) -> list[tuple[Request, Completion]]:
+    backend = TransformersBackend(backbone, experiment, sampling, chat.control_ids)
+    requests = make_requests(groups, chat, sampling, context=1024)
+    batches = plan_batches(requests, sampling.max_new_tokens, sampling.tokens_per_batch)
+    return sorted(
+        (pair for batch in batches for pair in zip(batch, backend.generate(batch), strict=True)),
+        key=lambda pair: pair[0].number,
+    )
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.9])
+def test_samples_do_not_depend_on_the_batch_plan(
+    backbone: Path,
+    experiment: Experiment,
+    chat: ChatFormat,
+    groups: list[PromptGroup],
+    top_p: float,
+) -> None:
+    sampling = SAMPLING.model_copy(update={"samples": 36, "max_new_tokens": 12, "top_p": top_p})
+    plans = [1_000_000, 300]  # all together, a few rows at a time
+    runs = [
+        complete(
+            backbone,
+            experiment,
+            chat,
+            groups,
+            sampling.model_copy(update={"tokens_per_batch": plan}),
+        )
+        for plan in plans
+    ]
+    equal = [a == b for (_, a), (_, b) in zip(*runs, strict=True)]
+    assert np.mean(equal) >= 0.99
+    assert len({tuple(completion.ids) for _, completion in runs[0]}) > 90  # of 108
+
+
+def test_a_sample_belongs_to_its_prompt_and_number(
+    backbone: Path, experiment: Experiment, chat: ChatFormat, groups: list[PromptGroup]
+) -> None:
+    whole = complete(backbone, experiment, chat, groups, SAMPLING)
+    fewer = SAMPLING.model_copy(update={"samples": 3})
+    turned = complete(backbone, experiment, chat, groups[::-1], fewer)
+    first = {request.key: completion for request, completion in whole}
+    assert [first[request.key] for request, _ in turned] == [each for _, each in turned]
+
+
+def test_greedy_answers_are_those_of_transformers(
+    backbone: Path, experiment: Experiment, chat: ChatFormat, groups: list[PromptGroup]
+) -> None:
+    """Prompts of unequal lengths in one batch: padding, positions and cache change nothing."""
+    longer = [replace(g, prompt=g.prompt * (n + 1)) for n, g in enumerate(groups)]
+    sampling = SAMPLING.model_copy(update={"samples": 1, "temperature": 0.0})
+    found = complete(backbone, experiment, chat, longer, sampling)
+    model = AutoModelForCausalLM.from_pretrained(backbone)
+    for request, completion in found:
+        ids = torch.tensor([request.prompt])
+        whole = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            max_new_tokens=sampling.max_new_tokens,
+            eos_token_id=sorted(chat.control_ids),
+        )
+        assert completion.ids == whole[0, ids.shape[1] :].tolist()
+
+
+def test_answers_end_at_a_control_token_or_at_the_limit(
+    backbone: Path, experiment: Experiment, chat: ChatFormat, groups: list[PromptGroup]
+) -> None:
+    completions = [c for _, c in complete(backbone, experiment, chat, groups, SAMPLING)]
+    assert {completion.finish_reason for completion in completions} == {"stop", "length"}
+    for completion in completions:
+        *inner, last = completion.ids
+        assert not chat.control_ids & set(inner)
+        if completion.finish_reason == "stop":
+            assert last in chat.control_ids
+        else:
+            assert last not in chat.control_ids
+            assert len(completion.ids) == SAMPLING.max_new_tokens
+    made, counts = sampled_groups(groups, completions, chat, "tiny")
+    assert counts["stop"] == sum(c.finish_reason == "stop" for c in completions)
+    for before, after in zip(groups, made, strict=True):
+        assert (after.group_id, after.prompt) == (before.group_id, before.prompt)
+        for response in after.responses:
+            assert before.prompt not in response.text
+            assert not chat.spells_control(response.text)
+            assert response.model == "tiny"
+            assert response.n_tokens <= SAMPLING.max_new_tokens
+
+
+def test_tokens_are_drawn_from_the_distribution() -> None:
+    logits = torch.tensor([[2.0, 0.0, 1.0, -3.0]])
+    keys = [sample_key(0, "prompt", k) for k in range(4_000)]
+    for temperature, top_p, kept in ((1.0, 1.0, 4), (0.5, 1.0, 4), (1.0, 0.9, 2)):
+        drawn = draw_tokens(logits.expand(len(keys), -1), keys, 5, temperature, top_p)
+        expected = torch.softmax(logits[0].double() / temperature, 0)
+        order = expected.argsort(descending=True)
+        expected[order[kept:]] = 0
+        counts = torch.bincount(drawn, minlength=4).numpy()
+        possible = expected.numpy() > 0
+        assert not counts[~possible].any()
+        wanted = (expected / expected.sum()).numpy()[possible] * len(keys)
+        assert stats.chisquare(counts[possible], wanted).pvalue > 0.01
+
+
+def test_rounding_hardly_ever_changes_a_draw() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(300, 5_000, generator=generator)
+    noise = 1e-5 * torch.randn(300, 5_000, generator=generator)
+    keys = [sample_key(0, "prompt", k) for k in range(300)]
+    exact, rounded = (draw_tokens(each, keys, 0, 1.0, 1.0) for each in (logits, logits + noise))
+    assert (exact != rounded).sum() <= 1
+
+
+def write_experiment(folder: Path, **sampling) -> Path:
+    content = yaml.safe_load((ROOT / "config/tiny.yaml").read_text())
+    settings = {"samples": 6, "max_new_tokens": 24, "tokens_per_batch": 300} | sampling
+    content["policy"] = {"sampling": {"pairs": settings}}
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def run_command_line(folder: Path, backbone: Path, monkeypatch: pytest.MonkeyPatch, output: Path):
+    arguments = {
+        "--experiment": folder / "experiment.yaml",
+        "--use": "pairs",
+        "--model": backbone,
+        "--groups": folder / "groups.parquet",
+        "--output": output,
+        "--name": "tiny",
+        "--card": output.with_suffix(".json"),
+    }
+    flat = [str(part) for pair in arguments.items() for part in pair]
+    monkeypatch.setattr(sys, "argv", ["sample", *flat])
+    command.main()
+
+
+def test_a_killed_run_continues_to_the_same_file(
+    tmp_path: Path,
+    backbone: Path,
+    groups: list[PromptGroup],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_groups(tmp_path / "groups.parquet", groups)
+    write_experiment(tmp_path)
+    whole = tmp_path / "whole.parquet"
+    run_command_line(tmp_path, backbone, monkeypatch, whole)
+
+    calls = []
+    generate = TransformersBackend.generate
+
+    def killed(self: TransformersBackend, batch: list[Request]) -> list[Completion]:
+        calls.append(batch)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return generate(self, batch)
+
+    monkeypatch.setattr(TransformersBackend, "generate", killed)
+    again = tmp_path / "again.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        run_command_line(tmp_path, backbone, monkeypatch, again)
+    assert not again.exists()
+    journal = tmp_path / "again.parquet.work/journal.jsonl"
+    journal.write_text(journal.read_text() + '[[[1, 2], "st')  # the kill came while writing
+    run_command_line(tmp_path, backbone, monkeypatch, again)
+    assert calls[2] == calls[3]  # went on at the batch that was not finished
+    assert again.read_bytes() == whole.read_bytes()
+    assert not journal.parent.exists()
+
+
+def test_other_settings_start_anew(
+    tmp_path: Path,
+    backbone: Path,
+    groups: list[PromptGroup],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_groups(tmp_path / "groups.parquet", groups)
+    write_experiment(tmp_path, seed=1)
+    first, second = tmp_path / "first.parquet", tmp_path / "second.parquet"
+    run_command_line(tmp_path, backbone, monkeypatch, first)
+    write_experiment(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "sampled_groups", lambda *_: (_ for _ in ()).throw(UserError("no")))
+        with pytest.raises(UserError):
+            run_command_line(tmp_path, backbone, patch, second)
+    write_experiment(tmp_path, seed=1)
+    run_command_line(tmp_path, backbone, monkeypatch, second)
+    assert second.read_bytes() == first.read_bytes()
+    assert read_groups(first)[0].responses[0].finish_reason in ("stop", "length")
+
+
+def test_a_missing_section_is_named(
+    tmp_path: Path,
+    backbone: Path,
+    groups: list[PromptGroup],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_groups(tmp_path / "groups.parquet", groups)
+    (tmp_path / "experiment.yaml").write_text((ROOT / "config/tiny.yaml").read_text())
+    with pytest.raises(UserError, match=r"lacks policy\.sampling\.pairs; give"):
+        run_command_line(tmp_path, backbone, monkeypatch, tmp_path / "output.parquet")
+
+
+def test_a_prompt_beyond_the_context_is_refused(
+    chat: ChatFormat, groups: list[PromptGroup]
+) -> None:
+    with pytest.raises(UserError, match=r"prompt of group 'g0' has \d+ tokens.* lower"):
+        make_requests(groups, chat, SAMPLING, context=30)
+
+
+def test_a_model_that_never_stops_is_named(chat: ChatFormat, groups: list[PromptGroup]) -> None:
+    letter = chat.vocabulary["a"]
+    cut = [Completion([letter], "length")] * len(groups)
+    with pytest.raises(UserError, match="none of the 3 samples ended within max_new_tokens"):
+        sampled_groups(groups, cut, chat, "tiny")
+
+
+def test_empty_samples_are_left_out(chat: ChatFormat, groups: list[PromptGroup]) -> None:
+    letter, end = chat.vocabulary["a"], chat.end_of_turn
+    empty, full = Completion([end], "stop"), Completion([letter, end], "stop")
+    made, counts = sampled_groups(groups, [empty, full, full, full, empty, empty], chat, "tiny")
+    assert [len(group.responses) for group in made] == [1, 2]
+    assert counts["empty samples left out"] == 3
+    assert counts["prompts without a response"] == 1
+    with pytest.raises(UserError, match="not one of the 3 samples has a text"):
+        sampled_groups(groups, [empty] * 3, chat, "tiny")
+
+
+def test_diverged_weights_are_named(
+    tmp_path: Path, backbone: Path, experiment: Experiment, chat: ChatFormat, groups
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(backbone)
+    with torch.no_grad():
+        model.model.norm.weight.fill_(float("nan"))
+    model.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"not numbers.*lower learning rate"):
+        complete(tmp_path, experiment, chat, groups, SAMPLING)
+
+
+def test_vllm_is_asked_for_in_one_sentence(backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)  # as if it were not installed
+    from steps.sample.vllm_backend import VllmBackend
+
+    with pytest.raises(UserError, match="package vllm, which is not installed"):
+        VllmBackend(backbone, SAMPLING, frozenset())
+
+
+def test_greedy_means_one_sample() -> None:
+    with pytest.raises(ValueError, match="always gives the same answer"):
+        Sampling(samples=2, temperature=0.0, max_new_tokens=8)
+
+
+@pytest.mark.parametrize(
+    ("gold", "text", "right"),
+    [
+        (r"\frac{1}{2}", r"So it is $\boxed{0.5}$.", True),
+        (r"\frac{1}{2}", r"So it is $\boxed{2}$.", False),
+        ("7", "There are 3 cases.\n\nSo, the answer is 7.", True),
+        ("7", "The answer is 7. But no: the answer is 8.", False),
+        ("7", "It is $\\boxed{7}$.\n\nThanks for asking.", False),
+        ("98 values", r"There are \boxed{98} of them.", True),
+        ("x=1, y=2", r"\boxed{x=1, y=2}", True),
+        ("Yes", r"\boxed{\text{Yes}}", True),
+        ("Yes", r"\boxed{No}", False),
+    ],
+)
+def test_the_final_answer_decides(gold: str, text: str, right: bool) -> None:
+    assert is_correct("How many values of n are there?", gold, text, finished=True) is right
+
+
+def test_a_text_that_was_cut_needs_a_boxed_answer() -> None:
+    problem = "How many values of n are there?"
+    assert not is_correct(problem, "7", "So there are 7", finished=False)
+    assert is_correct(problem, "7", r"It is $\boxed{7}$, since", finished=False)

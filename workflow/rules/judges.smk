@@ -1,0 +1,147 @@
+# After the policies: judges, comparison, tables and figure of the policies.
+POLICY_TARGETS = []
+
+if OWN.policy is not None and OWN.policy.dpo is not None:
+    JUDGES = OWN.policy.evaluation.judges
+    OWN_JUDGES = {name: judge for name, judge in JUDGES.items() if judge.source == "trained"}
+    HUB_JUDGES = {name: judge.id for name, judge in JUDGES.items() if judge.source == "hub"}
+    JUDGE_FOLDERS = {
+        name: f"{POLICY}/judges/{judge.method}/seed{judge.seed}"
+        for name, judge in OWN_JUDGES.items()
+    }
+    LEARNT_FROM = {(judge.method, judge.seed): judge.train_on for judge in OWN_JUDGES.values()}
+    JUDGED_USES = [use for use in OWN.policy.sampling if use.startswith("policies")]
+    POLICY_TARGETS = [f"{POLICY}/tables"] if JUDGED_USES else []
+
+    wildcard_constraints:
+        judge="|".join(JUDGES) or "none",
+
+    # Judges of the experiment's own kind: trained on an evaluation set, with a seed of their own.
+    use rule train as train_judge with:
+        input:
+            backbone=BACKBONE_FILES,
+            groups=lambda w: f"{RESULTS}/groups/{LEARNT_FROM[w.method, int(w.seed)]}.parquet",
+            pairs=lambda w: f"{RESULTS}/pairs/{LEARNT_FROM[w.method, int(w.seed)]}.parquet",
+            cache=lambda w: f"{RESULTS}/cache/{LEARNT_FROM[w.method, int(w.seed)]}",
+            frozen=FROZEN,
+        output:
+            model=directory(f"{POLICY}/judges/{{method}}/seed{{seed}}"),
+            log=f"{POLICY}/judges/{{method}}/seed{{seed}}.csv",
+        log:
+            f"{POLICY_LOGS}/judge-{{method}}-seed{{seed}}.log",
+        wildcard_constraints:
+            method="|".join(method for method, _ in LEARNT_FROM) or "none",
+        params:
+            depends=rules.train.params.depends,
+            method=lambda wildcards: method_hash(wildcards.method),
+            experiment=FILE,
+            frozen=f"--frozen {FROZEN[0]}" if FROZEN else "",
+            work=f"results/{OWN_NAME}/unfinished/judge-{{method}}-seed{{seed}}",
+            card=f"{POLICY_CARDS}/judge-{{method}}-seed{{seed}}.json",
+
+    rule check_judge:
+        input:
+            judge=f"{POLICY}/judges/{{method}}/seed{{seed}}",
+            groups=lambda w: f"{RESULTS}/groups/{LEARNT_FROM[w.method, int(w.seed)]}.parquet",
+            candidates=[f"{RESULTS}/models/{method}/seed{seed}" for method, seed in OWN.policy_runs],
+            train=f"{RESULTS}/groups/train.parquet",
+            held_out=f"{RESULTS}/groups/{OWN.policy.held_out}.parquet",
+            backbone=BACKBONE_FILES,
+        output:
+            f"{POLICY}/judges/{{method}}/seed{{seed}}.json",
+        log:
+            f"{POLICY_LOGS}/check-judge-{{method}}-seed{{seed}}.log",
+        wildcard_constraints:
+            method="|".join(method for method, _ in LEARNT_FROM) or "none",
+        conda:
+            "../../environment.yml"
+        params:
+            depends=depends(OWN, [], [".", "policy"]),
+            experiment=OWN_FILE,
+            judge_card=f"{POLICY_CARDS}/judge-{{method}}-seed{{seed}}.json",
+            cards=[
+                f"{RESULTS}/cards/train-{method}-seed{seed}.json"
+                for method, seed in OWN.policy_runs
+            ],
+            card=f"{POLICY_CARDS}/check-judge-{{method}}-seed{{seed}}.json",
+        shell:
+            "python -m steps.policy check-judge --experiment {params.experiment}"
+            " --judge {input.judge} --judge-card {params.judge_card} --judge-groups {input.groups}"
+            " --candidates {input.candidates} --candidate-cards {params.cards}"
+            " --candidate-groups {input.train} --prompts {input.train} {input.held_out}"
+            " --backbone {input.backbone[0]:q} --output {output} --card {params.card} 2>&1 | tee {log}"
+
+    rule judge:
+        input:
+            model=lambda wildcards: JUDGE_FOLDERS.get(wildcards.judge, []),
+            check=lambda wildcards: (
+                f"{JUDGE_FOLDERS[wildcards.judge]}.json"
+                if wildcards.judge in JUDGE_FOLDERS
+                else []
+            ),
+            # Best-of-N picks among the answers of one policy.
+            samples=lambda wildcards: expand(
+                f"{POLICY}/samples/{wildcards.use}/{{policy}}.parquet",
+                policy=["reference", *(POLICY_RUNS if wildcards.use != "best_of_n" else [])],
+            ),
+        output:
+            f"{POLICY}/judged/{{use}}/{{judge}}.parquet",
+        log:
+            f"{POLICY_LOGS}/judge-{{use}}-{{judge}}.log",
+        conda:
+            "../../environment.yml"
+        threads: OWN.threads
+        params:
+            depends=depends(OWN, ["threads"], [".", "policy", "score"]),
+            judge=lambda wildcards: OWN.policy.evaluation.judges[wildcards.judge].model_dump(),
+            experiment=OWN_FILE,
+            model=lambda wildcards, input: HUB_JUDGES.get(wildcards.judge, input.model),
+            card=f"{POLICY_CARDS}/judge-{{use}}-{{judge}}.json",
+        shell:
+            "python -m steps.policy judge --experiment {params.experiment}"
+            " --judge {wildcards.judge} --model {params.model} --samples {input.samples}"
+            " --output {output} --card {params.card} 2>&1 | tee {log}"
+
+    rule evaluate_policies:
+        input:
+            samples=expand(
+                f"{POLICY}/samples/{{{{use}}}}/{{policy}}.parquet",
+                policy=["reference", *POLICY_RUNS],
+            ),
+            judged=expand(f"{POLICY}/judged/{{{{use}}}}/{{judge}}.parquet", judge=JUDGES),
+            log_ratios=lambda wildcards: (
+                expand(f"{POLICY}/kl/{{run}}.parquet", run=POLICY_RUNS)
+                if wildcards.use == "policies_sampled"
+                else []
+            ),
+        output:
+            directory(f"{POLICY}/evaluation/{{use}}"),
+        log:
+            f"{POLICY_LOGS}/evaluate-{{use}}.log",
+        conda:
+            "../../environment.yml"
+        params:
+            depends=depends(OWN, ["evaluation"], [".", "policy", "evaluate"]),
+            experiment=OWN_FILE,
+            card=f"{POLICY_CARDS}/evaluate-{{use}}.json",
+        shell:
+            "python -m steps.policy evaluate --experiment {params.experiment}"
+            " --samples {input.samples} --judged {input.judged} --log-ratios {input.log_ratios}"
+            " --output {output} --card {params.card} 2>&1 | tee {log}"
+
+    rule draw_policies:
+        input:
+            expand(f"{POLICY}/evaluation/{{use}}", use=JUDGED_USES),
+        output:
+            directory(f"{POLICY}/tables"),
+        log:
+            f"{POLICY_LOGS}/tables.log",
+        conda:
+            "../../environment.yml"
+        params:
+            depends=depends(OWN, ["title"], [".", "report"]),
+            experiment=OWN_FILE,
+            card=f"{POLICY_CARDS}/tables.json",
+        shell:
+            "python -m steps.report.policies --experiment {params.experiment}"
+            " --evaluations {input} --output {output} --card {params.card} 2>&1 | tee {log}"
