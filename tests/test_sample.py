@@ -155,7 +155,7 @@ def test_rounding_hardly_ever_changes_a_draw() -> None:
 def write_experiment(folder: Path, **sampling) -> Path:
     content = yaml.safe_load((ROOT / "config/tiny.yaml").read_text())
     settings = {"samples": 6, "max_new_tokens": 24, "tokens_per_batch": 300} | sampling
-    content["policy"] = {"sampling": {"pairs": settings}}
+    content["policy"] = {"held_out": "in_distribution", "sampling": {"pairs": settings}}
     path = folder / "experiment.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
