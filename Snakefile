@@ -22,6 +22,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/policy.smk"
 include: "workflow/rules/judges.smk"
+include: "workflow/rules/best_of_n.smk"
 
 
 rule all:

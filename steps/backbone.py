@@ -122,7 +122,9 @@ def load_classifier(
     Args:
         attention: implementation of the attention; None leaves the choice to the model.
     """
-    model = _load_classifier(folder, trust, set(), attention, dtype)
+    # The standard class builds a linear head, which a folder with an MLP head lacks.
+    head = {"score.weight"} if has_mlp_head(load_config(folder, trust)) else set()
+    model = _load_classifier(folder, trust, head, attention, dtype)
     return model.eval().requires_grad_(False)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from steps.groups.schema import PromptGroup, Response, write_groups
 from steps.pairs.schema import write_pairs
-from steps.score.schema import write_scores
+from steps.score.schema import Origin, write_scores
 
 CATEGORIES = {
     "in_distribution": ("Number-Theory", "Polynomial"),
@@ -49,13 +49,19 @@ def write_experiment(
         for method in METHODS:
             for seed in seeds:
                 scores = make_scores(groups, skill=1.0, draw=draw)
-                write_scores(results / "scores" / method / f"seed{seed}/{name}.parquet", scores)
+                path = results / "scores" / method / f"seed{seed}/{name}.parquet"
+                write_scores(path, scores, origin_of(method, seed))
     for method in METHODS:
         for seed in seeds:
             write_log(results / "training" / method / f"seed{seed}.csv", draw)
     yaml = folder / "synthetic.yaml"
     yaml.write_text(EXPERIMENT.format(seeds=list(seeds), samples=samples))
     return yaml, results
+
+
+def origin_of(method: str, seed: int) -> Origin:
+    """The model that made-up scores claim to come from."""
+    return Origin(f"{method} seed {seed}", f"hash of {method} {seed}", method, seed)
 
 
 def make_group(

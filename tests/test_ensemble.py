@@ -11,9 +11,9 @@ import pytest
 from steps.config import Experiment
 from steps.errors import UserError
 from steps.score.ensemble import SHARED, main
-from steps.score.schema import read_scores, write_scores
+from steps.score.schema import read_origin, read_scores, write_scores
 from tests.conftest import ROOT
-from tests.synthetic_scores import make_group, make_scores
+from tests.synthetic_scores import make_group, make_scores, origin_of
 
 SETS = ("one", "two")
 
@@ -43,7 +43,8 @@ def members(tmp_path: Path) -> list[Path]:
         shared = make_scores(groups, 1.0, np.random.default_rng(0))
         for seed, folder in enumerate(folders):
             own = make_scores(groups, 1.0, np.random.default_rng(seed))
-            write_scores(folder / f"{name}.parquet", own.assign(**shared[[*SHARED]]))
+            scores = own.assign(**shared[[*SHARED]])
+            write_scores(folder / f"{name}.parquet", scores, origin_of("orm", seed))
     return folders
 
 
@@ -52,7 +53,8 @@ def run(monkeypatch: pytest.MonkeyPatch, folders: list[Path], output: Path, redu
     yaml = output.parent / "experiment.yaml"
     yaml.write_text(text + f"\nensemble: {{reduce: {reduce}}}\n")
     arguments = ["--experiment", yaml, "--members", *folders, "--sets", *SETS]
-    arguments += ["--output", output, "--card", output.parent / "card.json"]
+    arguments += ["--method", "orm_ensemble", "--output", output]
+    arguments += ["--card", output.parent / "card.json"]
     monkeypatch.setattr(sys, "argv", ["ensemble", *map(str, arguments)])
     main()
 
@@ -71,6 +73,8 @@ def test_rewards_are_reduced_token_by_token(
     run(monkeypatch, members, tmp_path / "joined", reduce)
     for name in SETS:
         joined = read_scores(tmp_path / "joined" / f"{name}.parquet")
+        origin = read_origin(tmp_path / "joined" / f"{name}.parquet")
+        assert (origin.method, origin.seed) == ("orm_ensemble", 0)
         parts = [read_scores(folder / f"{name}.parquet") for folder in members]
         pd.testing.assert_frame_equal(joined[[*SHARED]], parts[0][[*SHARED]])
         for row in range(len(joined)):
@@ -113,7 +117,7 @@ def test_members_of_other_responses_or_tokens_are_refused(
     monkeypatch, members: list[Path], tmp_path: Path, change, words: str
 ) -> None:
     path = members[1] / "two.parquet"
-    write_scores(path, change(read_scores(path)))
+    write_scores(path, change(read_scores(path)), read_origin(path))
     with pytest.raises(UserError, match=words):
         run(monkeypatch, members, tmp_path / "joined", "mean")
     assert not (tmp_path / "joined").exists()

@@ -1,5 +1,6 @@
 """The evaluation on constructed scores, against answers worked out by hand or by brute force."""
 
+import shutil
 import warnings
 from itertools import combinations, permutations
 from math import comb
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
@@ -24,8 +27,8 @@ from steps.evaluate.statistics import estimate_ratios
 from steps.evaluate.tables import result_tables
 from steps.groups.schema import PromptGroup, Response, write_groups
 from steps.pairs.schema import write_pairs
-from steps.score.schema import read_scores, write_scores
-from tests.synthetic_scores import make_pairs, make_scores, write_experiment
+from steps.score.schema import SCORES, read_origin, read_scores, write_scores
+from tests.synthetic_scores import make_pairs, make_scores, origin_of, write_experiment
 
 SETTINGS = Evaluation(bootstrap_samples=2_000)
 
@@ -359,7 +362,7 @@ def test_scores_in_another_order_change_nothing(tmp_path: Path):
     experiment = load_experiment(yaml)
     before = collect(experiment, read_evaluation_sets(experiment, results))
     path = results / "scores/orm/seed0/in_distribution.parquet"
-    write_scores(path, read_scores(path).iloc[::-1])
+    write_scores(path, read_scores(path).iloc[::-1], read_origin(path))
     pd.testing.assert_frame_equal(
         before, collect(experiment, read_evaluation_sets(experiment, results))
     )
@@ -373,6 +376,24 @@ def test_scores_that_do_not_fit_the_groups_are_refused(tmp_path: Path):
     unknown = pd.concat([scores, scores[:1].assign(response=7)])
     with pytest.raises(UserError, match=r"x\.parquet: row 2: response 7 of group 'p' is not"):
         align_scores(unknown, [group], Path("x.parquet"))
+
+
+@pytest.mark.parametrize(("method", "seed"), [("orm", 0), ("icrm", 1)])
+def test_scores_of_another_model_are_refused(tmp_path: Path, method: str, seed: int):
+    yaml, results = write_experiment(tmp_path)
+    wrong = results / "scores/icrm/seed0/in_distribution.parquet"
+    shutil.copy(results / f"scores/{method}/seed{seed}/in_distribution.parquet", wrong)
+    with pytest.raises(UserError, match=f"{wrong} holds the scores of {method} with seed {seed}, "):
+        read_evaluation_sets(load_experiment(yaml), results)
+
+
+def test_scores_that_do_not_name_their_model_are_refused(tmp_path: Path):
+    yaml, results = write_experiment(tmp_path)
+    path = results / "scores/icrm/seed0/in_distribution.parquet"
+    scores = pa.Table.from_pandas(read_scores(path), schema=SCORES, preserve_index=False)
+    pq.write_table(scores, path)
+    with pytest.raises(UserError, match="does not tell which model its scores come from"):
+        read_evaluation_sets(load_experiment(yaml), results)
 
 
 def test_missing_scores_and_missing_groups_are_named(
@@ -391,7 +412,8 @@ def test_missing_scores_and_missing_groups_are_named(
         empty = make_pairs([])
         write_pairs(results / "pairs" / f"{name}.parquet", empty)
         for scores in results.glob(f"scores/*/*/{name}.parquet"):
-            write_scores(scores, read_scores(scores).iloc[:0])
-        write_scores(missing, read_scores(results / "scores/icrm/seed0" / f"{name}.parquet"))
+            write_scores(scores, read_scores(scores).iloc[:0], read_origin(scores))
+        other = read_scores(results / "scores/icrm/seed0" / f"{name}.parquet")
+        write_scores(missing, other, origin_of("icrm", 1))
     with pytest.raises(UserError, match="no evaluation set has a single group"):
         run(monkeypatch, yaml, results, tmp_path / "evaluation")

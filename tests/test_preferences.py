@@ -16,8 +16,9 @@ from steps.errors import UserError
 from steps.groups.schema import PromptGroup, Response, write_groups
 from steps.policy.schema import read_policy_pairs, write_policy_pairs
 from steps.preferences import __main__ as command
-from steps.preferences.rewards import COLUMNS, read_rewards
+from steps.preferences.rewards import read_rewards
 from steps.preferences.select import select_pairs
+from steps.score.schema import Origin, rewards_schema
 from tests.test_sample import write_experiment
 
 PAPER = PairSelection()
@@ -94,13 +95,18 @@ def test_prompts_without_a_pair_are_counted() -> None:
     }
 
 
-def write_rewards(path: Path, groups: list[PromptGroup], rewards: list[list[float]]) -> None:
+def write_rewards(
+    path: Path,
+    groups: list[PromptGroup],
+    rewards: list[list[float]],
+    origin: Origin = Origin("test", "0"),  # noqa: B008 (frozen)
+) -> None:
     rows = [
-        {"group_id": g.group_id, "response": k, "reward": reward, "n_tokens": 3}
+        {"group_id": g.group_id, "response": k, "reward": reward, "n_tokens": 3 + k}
         for g, own in zip(groups, rewards, strict=True)
         for k, reward in enumerate(own)
     ]
-    pq.write_table(pa.Table.from_pylist(rows[::-1], schema=COLUMNS), path)
+    pq.write_table(pa.Table.from_pylist(rows[::-1], schema=rewards_schema(False, origin)), path)
 
 
 def test_rewards_are_aligned_and_checked(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 SCHEMA = ROOT / "workflow/schemas/experiment.schema.json"
 STAGES = [
     *("plan", "download", "groups", "pairs", "cache", "train", "score", "evaluate", "report"),
-    *("benchmarks", "policy", "report.policies"),
+    *("benchmarks", "sample", "preferences", "policy", "report.policies", "best_of_n"),
 ]
 
 

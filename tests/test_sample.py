@@ -296,7 +296,8 @@ def test_greedy_means_one_sample() -> None:
     [
         (r"\frac{1}{2}", r"So it is $\boxed{0.5}$.", True),
         (r"\frac{1}{2}", r"So it is $\boxed{2}$.", False),
-        ("7", "So it is 7.", False),
+        ("7", "There are 3 cases.\n\nSo, the answer is 7.", True),
+        ("7", "The answer is 7. But no: the answer is 8.", False),
         ("7", "It is $\\boxed{7}$.\n\nThanks for asking.", False),
         ("98 values", r"There are \boxed{98} of them.", True),
         ("x=1, y=2", r"\boxed{x=1, y=2}", True),
@@ -304,5 +305,11 @@ def test_greedy_means_one_sample() -> None:
         ("Yes", r"\boxed{No}", False),
     ],
 )
-def test_the_boxed_answer_decides(gold: str, text: str, right: bool) -> None:
-    assert is_correct("How many values of n are there?", gold, text) is right
+def test_the_final_answer_decides(gold: str, text: str, right: bool) -> None:
+    assert is_correct("How many values of n are there?", gold, text, finished=True) is right
+
+
+def test_a_text_that_was_cut_needs_a_boxed_answer() -> None:
+    problem = "How many values of n are there?"
+    assert not is_correct(problem, "7", "So there are 7", finished=False)
+    assert is_correct(problem, "7", r"It is $\boxed{7}$, since", finished=False)

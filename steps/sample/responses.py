@@ -1,5 +1,6 @@
 """From sampled tokens to prompt groups."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -9,6 +10,8 @@ from steps.groups.grading import grade_answer
 from steps.groups.grading.boxed import boxed_answer, grade_boxed
 from steps.groups.schema import PromptGroup, Response
 from steps.sample.backend import Completion
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
 def sampled_groups(
@@ -60,7 +63,8 @@ def _response(
         return None
     correct = None
     if group.answer is not None:
-        correct = is_correct(group.prompt, group.answer, text)
+        finished = completion.finish_reason == "stop"
+        correct = is_correct(group.prompt, group.answer, text, finished)
         counts["right" if correct else "wrong"] += 1
     return Response(
         text,
@@ -71,13 +75,17 @@ def _response(
     )
 
 
-def is_correct(problem: str, gold: str, text: str) -> bool:
-    """Return whether the boxed answer in the last paragraph of ``text`` is right.
+def is_correct(problem: str, gold: str, text: str, finished: bool) -> bool:
+    """Return whether the final answer of ``text`` is right.
 
-    math-verify decides for answers in LaTeX, the grader of closing sentences for answers in words
-    ("98 values", "x=1, y=2"). A text without a boxed answer is wrong.
+    That is the boxed answer of its last paragraph: math-verify decides for answers in LaTeX, the
+    grader of closing sentences for answers in words ("98 values", "x=1, y=2"). Without one, it is
+    the last sentence, if the text is ``finished``. What the grader abstains from is not right.
     """
     if grade_boxed(gold, text):
         return True
     claim = boxed_answer(text)
-    return claim is not None and grade_answer(problem, gold, f"The answer is {claim}.") is True
+    if claim is None and not finished:
+        return False
+    last = _SENTENCE_END.split(text.strip())[-1] if claim is None else f"The answer is {claim}."
+    return grade_answer(problem, gold, last) is True

@@ -13,6 +13,11 @@ from steps.score.batches import cut_batches
 from steps.score.conversation import Conversation, fit
 from steps.score.reward_model import RewardModel
 
+NOT_FINITE = (
+    "a response gets a reward that is not a finite number; the model has diverged, or give another "
+    "--precision"
+)
+
 
 @dataclass(frozen=True)
 class ScoredGroup:
@@ -101,7 +106,7 @@ def stream_groups(
     on_error: OnError | None,
 ) -> Iterator[ScoredGroup]:
     """Yield the scores of every group; the arguments are those of `score_stream`."""
-    pending: deque[_Pending] = deque()
+    waiting: deque[_Pending] = deque()  # the group of each conversation that is not scored yet
     complain = on_error or _raise
 
     def conversations() -> Iterator[Conversation]:
@@ -114,43 +119,32 @@ def stream_groups(
             except UserError as error:
                 complain(group, error)
                 continue
-            pending.append(_Pending(group, fitting))
+            waiting.extend([_Pending(group, fitting)] * len(fitting))
             yield from fitting
 
     for batch in cut_batches(conversations(), tokens_per_batch, scorer.layout):
-        filling = (each for each in pending for _ in range(_lacking(each)))
-        for each, score in zip(list(filling), scorer.score(batch, token_rewards), strict=False):
-            each.scores.append(score)
-        while pending and not _lacking(pending[0]):
-            each = pending.popleft()
-            try:
-                yield _finish(each, token_rewards)
-            except UserError as error:
-                complain(each.group, error)
+        for score in scorer.score(batch, token_rewards):
+            pending = waiting.popleft()
+            pending.scores.append(score)
+            if len(pending.scores) < len(pending.conversations):
+                continue
+            if np.isfinite([reward for reward, _ in pending.scores]).all():
+                yield _scored(pending, token_rewards)
+            else:
+                complain(pending.group, UserError(NOT_FINITE))
 
 
 def _raise(group: PromptGroup, error: UserError) -> None:
     raise UserError(f"group '{group.group_id}': {error}") from None
 
 
-def _lacking(pending: _Pending) -> int:
-    return len(pending.conversations) - len(pending.scores)
-
-
-def _finish(pending: _Pending, token_rewards: bool) -> ScoredGroup:
+def _scored(pending: _Pending, token_rewards: bool) -> ScoredGroup:
     responses = [each.response for each in pending.conversations]
-    rewards = np.array([reward for reward, _ in pending.scores], np.float32)
-    if not np.isfinite(rewards).all():
-        bad = int(np.argmin(np.isfinite(rewards)))
-        raise UserError(
-            f"response {bad} gets a reward that is not a finite number; the model has "
-            "diverged or overflows in this precision"
-        )
     return ScoredGroup(
         pending.group.group_id,
-        rewards,
-        np.array([len(r.ids) for r in responses], np.int32),
+        np.array([reward for reward, _ in pending.scores], np.float32),
+        np.array([len(response.ids) for response in responses], np.int32),
         np.array([each.truncated for each in pending.conversations]),
         [values for _, values in pending.scores] if token_rewards else None,
-        [np.array(r.ends, np.int32) for r in responses] if token_rewards else None,
+        [np.array(response.ends, np.int32) for response in responses] if token_rewards else None,
     )

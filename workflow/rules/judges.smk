@@ -79,9 +79,10 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
                 if wildcards.judge in JUDGE_FOLDERS
                 else []
             ),
-            samples=expand(
-                f"{POLICY}/samples/{{{{use}}}}/{{policy}}.parquet",
-                policy=["reference", *POLICY_RUNS],
+            # Best-of-N picks among the answers of one policy.
+            samples=lambda wildcards: expand(
+                f"{POLICY}/samples/{wildcards.use}/{{policy}}.parquet",
+                policy=["reference", *(POLICY_RUNS if wildcards.use != "best_of_n" else [])],
             ),
         output:
             f"{POLICY}/judged/{{use}}/{{judge}}.parquet",

@@ -1,4 +1,4 @@
-"""The score command: all sets or none."""
+"""The scoring of cached sets: all sets or none."""
 
 import errno
 import shutil
@@ -15,10 +15,10 @@ from steps.cache.key import cache_key
 from steps.cache.store import Cache
 from steps.chat import ChatFormat
 from steps.errors import UserError
-from steps.files import write_json
+from steps.files import sha256, write_json
 from steps.groups.schema import write_groups
 from steps.score.cached_sets import main
-from steps.score.schema import read_scores, write_scores
+from steps.score.schema import Origin, read_origin, read_scores, write_scores
 from tests.conftest import ROOT
 
 SETS = ("one", "two")
@@ -58,6 +58,8 @@ def test_every_response_of_every_set_is_scored(
     assert sorted(p.name for p in (tmp_path / "scores").iterdir()) == ["one.parquet", "two.parquet"]
     for name, part in zip(SETS, (groups[:2], groups[2:]), strict=True):
         scores = read_scores(tmp_path / "scores" / f"{name}.parquet")
+        origin = read_origin(tmp_path / "scores" / f"{name}.parquet")
+        assert origin == Origin("orm seed 0", sha256(prepared / "model"), "orm", 0)
         wanted = [(g.group_id, k) for g in part for k in range(len(g.responses))]
         assert list(zip(scores["group_id"], scores["response"], strict=True)) == wanted
 
@@ -106,8 +108,8 @@ def test_a_bad_second_set_leaves_the_scores_of_the_first_as_they_were(
 def test_a_full_disk_at_the_second_set_leaves_neither(
     monkeypatch, prepared: Path, tmp_path: Path
 ) -> None:
-    def write(path: Path, scores) -> None:
-        write_scores(path, scores)
+    def write(path: Path, scores, origin: Origin) -> None:
+        write_scores(path, scores, origin)
         if "two" in path.name:
             raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -1,0 +1,1 @@
+"""Best-of-N sampling with reward models: what their picks are worth to judges."""

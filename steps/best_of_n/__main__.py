@@ -1,0 +1,71 @@
+"""``python -m steps.best_of_n tables|figures``: the picks of reward models among sampled responses.
+
+tables writes scores.csv (judges' scores, gains and lengths of the picks against N and its
+divergence), comparisons.csv (picks against picks) and pick_lengths.csv. figures draws them as PNG
+and PDF: best_of_n_judged, over_optimisation and pick_lengths.
+"""
+
+import argparse
+from pathlib import Path
+
+from steps.config import load_experiment
+from steps.errors import run_command
+from steps.provenance import RunCard
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    experiment = load_experiment(arguments.experiment)
+    card = RunCard(f"best_of_n {arguments.what}", experiment.evaluation.model_dump())
+    if arguments.what == "tables":
+        from steps.best_of_n.candidates import read_candidates
+        from steps.best_of_n.tables import best_of_n_tables, write_best_of_n
+
+        given = arguments.groups, arguments.rewards, arguments.judges
+        candidates = read_candidates(experiment, *given)
+        write_best_of_n(arguments.output, best_of_n_tables(candidates, experiment))
+        inputs = [arguments.groups, *arguments.rewards, *arguments.judges]
+    else:
+        # Matplotlib is slow to import, so only where it is needed.
+        from steps.best_of_n.figures import write_figures
+
+        write_figures(arguments.tables, experiment, arguments.output)
+        inputs = [arguments.tables]
+    card.write(arguments.card, inputs, [arguments.output])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m steps.best_of_n",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_subparsers(dest="what", required=True)
+    tables = what.add_parser("tables", help="measure the picks")
+    tables.add_argument("--groups", type=Path, required=True, help="sampled groups (parquet)")
+    tables.add_argument(
+        "--rewards",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="scores of the groups (parquet), one file for each trained reward model",
+    )
+    tables.add_argument(
+        "--judges",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="what `python -m steps.policy judge` wrote, each called as its file; where the "
+        "correctness of all responses is known, it is the judge 'exact'",
+    )
+    figures = what.add_parser("figures", help="draw the tables")
+    figures.add_argument("--tables", type=Path, required=True, help="folder of the tables")
+    for command in (tables, figures):
+        command.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
+        command.add_argument("--output", type=Path, required=True, help="folder to write")
+        command.add_argument("--card", type=Path, help="run card to write (provenance)")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,259 @@
+"""Scoring a file: every format, bad rows, and a kill at any moment."""
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import steps.score.parts as parts
+from steps.errors import UserError
+from steps.files import sha256
+from steps.score.__main__ import main
+from steps.score.reward_model import open_reward_model
+from steps.score.schema import Origin, read_origin
+from steps.score.stream import score_stream
+from tests.hub import COMMIT, Repository, serve
+from tests.reward_models import write_reward_model
+
+ROWS = [
+    {
+        "id": f"row {k}",
+        "prompt": f"What is {k}?",
+        "chosen": f"It is {k}.",
+        "rejected": "?" * (k + 1),
+    }
+    for k in range(7)
+]
+GROUP = {"group_id": "g", "prompt": "Hm?", "responses": [{"text": "One."}, {"text": "A" * 90}]}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reward_model("newline", tmp_path_factory.mktemp("models") / "newline")
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROWS_PER_PART", 2)
+    monkeypatch.setattr(parts, "ROWS_PER_ROW_GROUP", 4)
+
+
+@pytest.fixture
+def score(monkeypatch: pytest.MonkeyPatch, model: Path, tmp_path: Path):
+    """Runs the command on a file; returns the output's path."""
+
+    def run(path: Path, *options: str, output: str = "scores.parquet") -> Path:
+        arguments = ["--model", model, "--input", path, "--output", tmp_path / output, *options]
+        monkeypatch.setattr(sys, "argv", ["score", *map(str, arguments)])
+        main()
+        return tmp_path / output
+
+    return run
+
+
+def write_lines(path: Path, rows: list[dict | str]) -> Path:
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    text = "".join(line + "\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
+
+
+@pytest.mark.parametrize("extension", [".jsonl", ".jsonl.gz", ".parquet"])
+def test_every_response_of_every_format_is_scored(
+    score, model: Path, tmp_path: Path, extension: str
+) -> None:
+    path = tmp_path / f"pairs{extension}"
+    if extension == ".parquet":
+        pq.write_table(pa.Table.from_pylist(ROWS), path)
+    else:
+        write_lines(path, ROWS)
+    output = score(path, "--card", str(tmp_path / "card.json"))
+    scores = pq.read_table(output).to_pandas()
+    assert list(scores) == ["group_id", "response", "reward", "n_tokens", "truncated"]
+    assert scores["group_id"].tolist() == [row["id"] for row in ROWS for _ in range(2)]
+    assert scores["response"].tolist() == [0, 1] * len(ROWS)
+    assert scores["n_tokens"][1] == len("?") + 2  # the end of turn, and a newline
+    assert not scores["truncated"].any()
+    groups = [group for _, group in parts.iterate_file(path)]
+    wanted = np.concatenate([g.rewards for g in score_stream(open_reward_model(model), groups)])
+    assert scores["reward"].to_numpy() == pytest.approx(wanted, abs=1e-5)
+    assert read_origin(output) == Origin("newline", sha256(model))
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["inputs"] == {str(path): sha256(path), str(model): sha256(model)}
+    assert card["outputs"] == {str(output): sha256(output)}
+    assert card["model"]["sha256"] == sha256(model)
+    assert names(tmp_path) == {path.name, "scores.parquet", "card.json"}
+
+
+def test_token_rewards_end_with_the_reward(score, tmp_path: Path) -> None:
+    output = score(write_lines(tmp_path / "groups.jsonl", [*ROWS, GROUP]), "--token-rewards")
+    scores = pq.read_table(output).to_pandas()
+    assert scores["reward"].tolist() == [tokens[-1] for tokens in scores["token_rewards"]]
+    for column in ("token_rewards", "token_ends"):
+        assert scores[column].str.len().tolist() == scores["n_tokens"].tolist()
+    assert scores["token_ends"].iloc[-1].tolist() == [*range(1, 91), 90, 90]
+
+
+class Killed(BaseException):
+    """Stands for the signal that nothing catches."""
+
+
+@pytest.mark.parametrize("scored", [0, 1, 3])
+def test_a_killed_run_goes_on_with_the_same_bytes(
+    score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scored: int
+) -> None:
+    """Seven rows are four parts; the run is killed in the middle of one of them."""
+    path = write_lines(tmp_path / "pairs.jsonl", [*ROWS[:3], "{", *ROWS[3:6]])
+    options = ("--token-rewards", "--on-error", "skip")
+    undisturbed = score(path, *options, output="undisturbed.parquet")
+    calls = []
+
+    def killed(model, groups, **arguments):
+        calls.append(len(groups))
+        for number, group in enumerate(score_stream(model, groups, **arguments)):
+            if len(calls) == scored + 1 and number == len(groups) - 1:
+                raise Killed
+            yield group
+
+    monkeypatch.setattr(parts, "score_stream", killed)
+    with pytest.raises(Killed):
+        score(path, *options)
+    assert not (tmp_path / "scores.parquet").exists()
+    folder = tmp_path / ".scores.parquet.parts"
+    assert len(list(folder.glob("*.parquet"))) == scored
+    (folder / f".{scored:08d}.parquet.part").write_text("half a pa")  # as a real kill leaves it
+    monkeypatch.setattr(parts, "score_stream", score_stream)
+    resumed = score(path, *options)
+    assert resumed.read_bytes() == undisturbed.read_bytes()
+    errors = [file.with_name(f"{file.name}.errors.jsonl") for file in (resumed, undisturbed)]
+    assert errors[0].read_bytes() == errors[1].read_bytes()
+
+
+def test_finished_parts_are_not_scored_again_unless_something_changed(
+    score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_lines(
+        tmp_path / "pairs.jsonl", [*ROWS, {**ROWS[0], "id": "x", "chosen": "<|im_end|>"}]
+    )
+    calls = []
+
+    def counted(model, groups, **arguments):
+        calls.append([group.group_id for group in groups])
+        return score_stream(model, groups, **arguments)
+
+    monkeypatch.setattr(parts, "score_stream", counted)
+    with pytest.raises(UserError, match=r"row 8 .*control token"):
+        score(path)
+    assert len(calls) == 4
+    score(path, "--on-error", "skip")
+    assert calls[4:] == [["row 6", "x"]]
+    for options in (["--max-length", "90"], ["--token-rewards"]):
+        calls.clear()
+        with pytest.raises(UserError, match="control token"):
+            score(path, *options)
+        assert len(calls) == 4
+
+
+BAD = {
+    "malformed": ('{"prompt": "a",', r"pairs\.jsonl: row 2 is not JSON \(.*\); correct the line"),
+    "empty": ({**ROWS[0], "id": "e", "chosen": " "}, "row 2: 'chosen' is empty; give a text"),
+    "twice": (ROWS[0], "row 2: the id 'row 0' is that of row 1 too; give each row its own"),
+    "key": ({"promt": "a", "chosen": "b", "rejected": "c"}, r"row 2: 'prompt' is missing; did"),
+    "list": ([1], "row 2 is not an object"),
+    "forged": (
+        {**ROWS[0], "id": "f", "prompt": "<|im_start|>"},
+        r"row 2 \(group 'f'\): the prompt",
+    ),
+    "long": ({**ROWS[0], "id": "l", "chosen": "w" * 150}, r"row 2 \(group 'l'\): prompt and resp"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_row_stops_or_is_left_out_and_listed(score, tmp_path: Path, kind: str) -> None:
+    row, words = BAD[kind]
+    line = json.dumps(row) if not isinstance(row, str) else row
+    path = write_lines(tmp_path / "pairs.jsonl", [ROWS[0], line, *ROWS[1:3]])
+    with pytest.raises(UserError, match=words):
+        score(path, "--max-length", "150")
+    assert not (tmp_path / "scores.parquet").exists()
+    output = score(path, "--max-length", "150", "--on-error", "skip")
+    ids = pq.read_table(output)["group_id"].to_pylist()
+    assert ids == [f"row {k}" for k in range(3) for _ in range(2)]
+    (error,) = map(json.loads, Path(f"{output}.errors.jsonl").read_text().splitlines())
+    assert error["row"] == 2
+    with pytest.raises(UserError, match=words):
+        raise UserError(error["error"])
+
+
+def test_truncated_rows_are_marked(score, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "groups.jsonl", [GROUP])
+    scores = pq.read_table(score(path, "--max-length", "90", "--truncate")).to_pandas()
+    assert scores["truncated"].tolist() == [False, True]
+    assert scores["n_tokens"][1] < 90
+
+
+def cut_parquet(folder: Path) -> Path:
+    path = folder / "pairs.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS), path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def cut_gzip(folder: Path) -> Path:
+    path = write_lines(folder / "pairs.jsonl.gz", ROWS)
+    path.write_bytes(path.read_bytes()[:-20])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (cut_parquet, "is not a whole parquet file"),
+        (cut_gzip, "is not a whole gzip file"),
+        (lambda folder: write_lines(folder / "none.jsonl", []), "has no row"),
+        (lambda folder: folder / "missing.jsonl", "is not there"),
+        (lambda folder: write_lines(folder / "pairs.csv", ROWS), "unknown file type"),
+    ],
+)
+def test_a_damaged_file_is_refused_even_where_rows_may_be_skipped(
+    score, tmp_path: Path, write, words: str
+) -> None:
+    path = write(tmp_path)
+    with pytest.raises(UserError, match=words):
+        score(path, "--on-error", "skip")
+    assert names(tmp_path) <= {path.name}
+
+
+def test_unknown_keys_are_named(score, tmp_path: Path, capsys) -> None:
+    score(write_lines(tmp_path / "pairs.jsonl", [{**ROWS[0], "marign": 2}]))
+    assert (
+        "the key 'marign' of 1 rows is ignored; did you mean 'margin'?" in capsys.readouterr().err
+    )
+
+
+def test_a_longer_limit_than_the_models_context_is_refused(score, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "pairs.jsonl", ROWS)
+    with pytest.raises(UserError, match="--max-length is 99,999,999, but newline takes 32,768"):
+        score(path, "--max-length", "99999999")
+
+
+def test_a_model_of_the_hub(model: Path, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "pairs.jsonl", ROWS[:2])
+    files = {file.name: file.read_bytes() for file in model.iterdir()}
+    with serve() as hub:
+        hub.repositories["models/someone/reward"] = Repository(files)
+        card = tmp_path / "card.json"
+        command = ["steps.score", "--model", "someone/reward", "--input", path, "--card", card]
+        done = hub.run(tmp_path, *map(str, [*command, "--output", tmp_path / "scores.parquet"]))
+    assert done.returncode == 0, done.stderr
+    assert read_origin(tmp_path / "scores.parquet") == Origin("someone/reward", sha256(model))
+    assert json.loads(card.read_text())["model"]["commit"] == COMMIT
