@@ -16,7 +16,7 @@ if OWN.policy is not None:
             model=lambda wildcards: (
                 BACKBONE_FILES
                 if wildcards.policy == "reference"
-                else f"{POLICY}/models/{wildcards.policy}"
+                else [f"{POLICY}/models/{wildcards.policy}"]
             ),
             groups=lambda wildcards: (
                 f"{RESULTS}/groups/train.parquet"
