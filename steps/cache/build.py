@@ -35,6 +35,7 @@ from steps.lm_head import tempered_log_probs
 from steps.lock import only_writer
 from steps.packing import predictors
 from steps.progress import Progress
+from steps.stop import leave, stop_requests
 
 OWN_FILES = {*ARRAYS, "index.parquet", "meta.json", "plan.json", "journal.jsonl"}
 
@@ -179,24 +180,32 @@ def _compute(
     work: Path,
     name: str,
 ) -> None:
-    """Append the batches that are not done yet, each safely on disk before the journal says so."""
-    journal = work / "journal.jsonl"
+    """Append the batches that are not done yet, each safely on disk before the journal says so.
+
+    When asked to stop, the process ends after the batch in hand.
+    """
     total = sum(g.span.tokens for g in groups)
     before = sum(g.span.tokens for batch in batches[:done] for g in batch)
     progress = Progress(f"cache {name}", total, "tokens", before)
-    for batch in batches[done:]:
-        arrays = compute_batch(models, batch, key)
-        for file, array in arrays.items():
-            with named_errors(work / file), (work / file).open("ab") as stream:
-                stream.write(np.ascontiguousarray(array).tobytes())
-                stream.flush()
-                os.fsync(stream.fileno())
-        sizes = {name: (work / name).stat().st_size for name in arrays}
-        with journal.open("a") as stream:
-            stream.write(json.dumps(sizes) + "\n")
+    with stop_requests() as asked_to_stop:
+        for batch in batches[done:]:
+            _append(compute_batch(models, batch, key), work)
+            progress.advance(sum(g.span.tokens for g in batch))
+            if asked_to_stop():
+                leave(f"cache {name}")
+
+
+def _append(arrays: dict[str, np.ndarray], work: Path) -> None:
+    for file, array in arrays.items():
+        with named_errors(work / file), (work / file).open("ab") as stream:
+            stream.write(np.ascontiguousarray(array).tobytes())
             stream.flush()
             os.fsync(stream.fileno())
-        progress.advance(sum(g.span.tokens for g in batch))
+    sizes = {name: (work / name).stat().st_size for name in arrays}
+    with (work / "journal.jsonl").open("a") as stream:
+        stream.write(json.dumps(sizes) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _resume(work: Path, plan: dict) -> int:

@@ -8,6 +8,7 @@ changes the gradient.
 
 import contextlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from steps.errors import UserError
 from steps.files import named_errors, read_json, write_json
 from steps.objectives.batch import Batch
 from steps.objectives.objective import Objective
-from steps.progress import Progress
 from steps.train.batches import MicroBatch, TrainingGroup, padding_share, share_out, step_plan
+from steps.train.callbacks import ShowProgress, Stop
 from steps.train.checkpoints import seal
 from steps.train.reward_module import RewardModule
 
@@ -79,7 +80,7 @@ class RewardTrainer(Trainer):
         super().__init__(module, arguments, train_dataset=self.plan, callbacks=callbacks)
         self.remove_callback(PrinterCallback)
         if self.is_world_process_zero():
-            self.add_callback(_ShowProgress(name, self.plan, groups))
+            self.add_callback(ShowProgress(name, self.plan, groups))
 
     # --- data
 
@@ -191,6 +192,14 @@ class RewardTrainer(Trainer):
         tensors = [side.rewards for side in sides] + [side.lm_log_probs for side in sides]
         return [t for t in tensors if t is not None]
 
+    def stop_when(self, asked: Callable[[], bool]) -> None:
+        """Save and end after the step in hand once ``asked`` says so on any process."""
+        self.add_callback(Stop(lambda: self._over_processes(float(asked())) > 0))
+
+    @property
+    def finished(self) -> bool:
+        return self.state.global_step == len(self.plan)
+
     def _over_processes(self, value: float) -> float:
         if self.args.world_size == 1:
             return value
@@ -250,20 +259,3 @@ def _right(batch: Batch) -> tuple[Tensor, Tensor]:
     chosen, rejected = batch.chosen.final_rewards, batch.rejected.final_rewards
     right = chosen > rejected if batch.paired else torch.cat([chosen > 0, rejected < 0])
     return right.sum().double(), chosen.new_tensor(len(right), dtype=torch.float64)
-
-
-class _ShowProgress(TrainerCallback):
-    """Shows tokens per second and the time left."""
-
-    def __init__(self, name: str, plan: list[list[int]], groups: list[TrainingGroup]):
-        self.name = name
-        self.tokens = [sum(groups[i].cached.span.tokens for i in step) for step in plan]
-
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
-        done = sum(self.tokens[: state.global_step])
-        self.progress = Progress(self.name, sum(self.tokens), "tokens", done)
-
-    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
-        if logs and "loss" in logs:
-            note = f"loss {logs['loss']:.4f}"
-            self.progress.advance(self.tokens[state.global_step - 1], note)

@@ -30,8 +30,12 @@ rule draw_tables:
         f"{RESULTS}/tables/differences.md",
     log:
         f"{RESULTS}/logs/tables.log",
+    group:
+        "tables"
     conda:
         "../../environment.yml"
+    resources:
+        **ask("draw_tables"),
     params:
         experiment=FILE,
         depends=depends(EXPERIMENT, ["title"], [".", "report"]),
@@ -75,8 +79,12 @@ rule draw_figures:
         f"{RESULTS}/figures/training_curves.pdf",
     log:
         f"{RESULTS}/logs/figures.log",
+    group:
+        "tables"
     conda:
         "../../environment.yml"
+    resources:
+        **ask("draw_figures"),
     params:
         experiment=FILE,
         depends=depends(EXPERIMENT, ["title"], [".", "report"]),
