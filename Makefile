@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 EXPERIMENT ?= quickstart
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: quickstart plan test tiny lint publish
+.PHONY: quickstart plan test test-slurm tiny lint publish
 
 quickstart: .venv/installed
 	snakemake --rerun-incomplete
@@ -16,6 +16,10 @@ plan: .venv/installed
 
 test: .venv/installed
 	python -m pytest --numprocesses 2 --dist loadfile
+
+# On a real SLURM that the tests start; needs root and Debian packages.
+test-slurm: .venv/installed
+	python -m pytest -m slurm tests/slurm
 
 tiny: .venv/installed
 	snakemake --rerun-incomplete --config experiment=tiny

@@ -18,6 +18,7 @@ from steps.files import read_json
 
 MODEL_RULES = ("train_generator", "cache_train", "cache", "train", "score")  # they use a GPU
 TRAININGS = ("train_generator", "train")
+SNAKEMAKE_MINUTES = 1  # that it takes to start inside the job
 
 
 def settings_hash(experiment: Experiment) -> str:
@@ -55,7 +56,9 @@ def rule_resources(
     minutes = _or(numbers.get("runtime_minutes"), cluster.runtime_factor, cluster.runtime_minutes)
     asked = {
         "mem_mb": _scaled(memory, cluster.snakemake_mb),
-        "runtime": _scaled(minutes / (nodes * processes), 1, cluster.longest_minutes),
+        "runtime": _scaled(
+            minutes / (nodes * processes), SNAKEMAKE_MINUTES, cluster.longest_minutes
+        ),
         "slurm_extra": f"--signal=TERM@{cluster.seconds_to_save}",
     }
     if cluster.account is not None:

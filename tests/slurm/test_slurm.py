@@ -1,0 +1,108 @@
+"""The experiment on a real SLURM: whole, on two nodes, and with what clusters do to jobs."""
+
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.slurm.trees import TRAIN, Tree, wait_until
+from tests.test_pipeline import fresh_tree
+
+pytestmark = pytest.mark.slurm
+
+
+def scontrol(*words: str) -> None:
+    subprocess.run(["scontrol", *words], check=True)
+
+
+def test_a_whole_run_ends_with_the_bytes_of_a_local_one(local: Tree, tmp_path) -> None:
+    tree = Tree(fresh_tree(tmp_path / "tree"))
+    tree.write_experiment()
+    tree.write_cluster()
+    tree.finish(tree.start())
+    assert tree.tables() == local.tables()
+    jobs = {job["comment"] for job in tree.jobs("all")}
+    assert TRAIN in jobs
+    assert not any("download" in job for job in jobs)  # nodes may have no way out
+    assert "rule_tables_draw_figures_draw_tables_evaluate" in jobs  # one job for three rules
+
+
+def test_two_nodes_train_what_one_process_trains(cached: Tree, local: Tree) -> None:
+    cached.write_cluster(nodes=2)
+    controller = cached.start()
+    job = cached.wait_for_training(controller)
+    assert job["nodes"] == "n[1-2]"
+    cached.finish(controller)
+    one, two = (
+        pd.read_csv(tree.results / "training/icrm/seed0.csv")[["loss"]] for tree in (local, cached)
+    )
+    np.testing.assert_allclose(two[:20], one[:20], rtol=1e-5, atol=1e-5)
+
+
+def test_a_job_killed_for_its_memory_gets_more(cached: Tree, local: Tree) -> None:
+    cached.write_cluster(snakemake_mb=200)
+    cached.plan(mem_mb=200)
+    cached.finish(cached.start())
+    assert "memory" in cached.slurm_logs()
+    assert len([job for job in cached.jobs("all") if job["comment"] == TRAIN]) > 1
+    assert cached.tables() == local.tables()
+
+
+def test_a_job_at_its_time_limit_saves_and_goes_on(cached: Tree, local: Tree) -> None:
+    cached.write_cluster()
+    controller = cached.start()
+    job = cached.wait_for_training(controller)
+    scontrol("update", f"jobid={job['id']}", "timelimit=1")
+    wait_until(lambda: job["id"] not in ids(cached), "end of the job", controller, cached)
+    cached.finish(controller)
+    assert "stopped when asked to" in cached.slurm_logs()
+    assert cached.tables() == local.tables()
+
+
+def test_a_cancelled_job_saves_and_goes_on(cached: Tree, local: Tree) -> None:
+    cached.write_cluster()
+    controller = cached.start()
+    job = cached.wait_for_training(controller)
+    subprocess.run(["scancel", job["id"]], check=True)
+    cached.finish(controller)
+    assert "stopped when asked to" in cached.slurm_logs()
+    assert cached.tables() == local.tables()
+
+
+def test_a_job_whose_node_fails_goes_on_elsewhere(cached: Tree, local: Tree) -> None:
+    cached.write_cluster()
+    controller = cached.start()
+    job = cached.wait_for_training(controller)
+    node = f"nodename={job['nodes']}"
+    scontrol("update", node, "state=down", "reason=test")
+    try:
+        other = {"n1": "n2", "n2": "n1"}[job["nodes"]]
+        wait_until(
+            lambda: [j for j in cached.jobs() if j["nodes"] == other], "move", controller, cached
+        )
+        cached.finish(controller)
+    finally:
+        scontrol("update", node, "state=resume")
+    assert cached.tables() == local.tables()
+
+
+def test_one_command_goes_on_after_the_controller_died(cached: Tree, local: Tree) -> None:
+    cached.write_cluster()
+    controller = cached.start()
+    job = cached.wait_for_training(controller)
+    controller.kill()
+    controller.wait()
+    assert job["id"] in ids(cached)  # it outlives its controller
+    cached.finish(cached.start("slurm/resume"))
+    ended = {j["id"]: j["state"] for j in cached.jobs("all") if j["comment"] == TRAIN}
+    assert ended.pop(job["id"]) == "CANCELLED"
+    assert list(ended.values()) == ["COMPLETED"]
+    assert cached.tables() == local.tables()
+    again = cached.start()
+    cached.finish(again)
+    assert "Nothing to be done" in cached.log()
+
+
+def ids(tree: Tree) -> list[str]:
+    return [job["id"] for job in tree.jobs()]
