@@ -1,4 +1,5 @@
-"""Two processes train what one trains: twenty steps of every method, through torchrun."""
+"""Two processes train what one trains: twenty steps of every method, through torchrun; they save
+and go on together."""
 
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from steps.cache.store import Cache
+from steps.train.trainer import RewardTrainer
 from tests.conftest import ROOT
 from tests.training import TRAINED, UPPER, make_cache, make_trainer, with_settings
 
@@ -50,6 +52,26 @@ def train_all(backbone: Path, experiment, groups, cache: Cache, folder: Path) ->
             pd.DataFrame(trainer.rows()).to_csv(work / "log.csv", index=False)
 
 
+def train_with_a_stop(backbone: Path, experiment, groups, cache: Cache, folder: Path) -> None:
+    """Train in one go, and with a request to stop that only the last process hears."""
+    settings = MODES["upper_layers"].model_copy(update={"epochs": 6, "checkpoint_steps": 6})
+    changed = with_settings(experiment, settings)
+
+    def make(name: str) -> RewardTrainer:
+        return make_trainer("icrm", backbone, changed, cache, groups, folder / name)
+
+    whole, stopped, again = make("whole"), make("stopped"), make("stopped")
+    whole.train()
+    last = stopped.args.process_index == stopped.args.world_size - 1
+    stopped.stop_when(lambda: last and stopped.state.global_step == 2)
+    stopped.train()
+    assert (stopped.state.global_step, stopped.finished) == (2, False)
+    again.train(resume_from_checkpoint=str(folder / "stopped/checkpoint-2"))
+    if whole.is_world_process_zero():
+        for name, trainer in (("whole", whole), ("stopped", again)):
+            pd.DataFrame(trainer.rows()).to_csv(folder / name / "log.csv", index=False)
+
+
 def main(folder: Path, backbone: Path) -> None:
     """What each process of the test runs."""
     import tests.conftest as fixtures
@@ -57,7 +79,9 @@ def main(folder: Path, backbone: Path) -> None:
 
     groups = fixtures.make_groups()
     experiment = load_experiment(ROOT / "config/tiny.yaml")
-    train_all(backbone, experiment, groups, Cache(folder / "cache"), folder / "two")
+    cache = Cache(folder / "cache")
+    train_all(backbone, experiment, groups, cache, folder / "two")
+    train_with_a_stop(backbone, experiment, groups, cache, folder / "two")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +115,14 @@ def test_two_processes_equal_one(mode, method, folder) -> None:
     )
     for name, value in weights.items():
         assert (value - others[name]).abs().max() <= 1e-5, name
+
+
+def test_two_processes_that_are_asked_to_stop_go_on_with_the_same_numbers(folder) -> None:
+    whole, stopped = (
+        pd.read_csv(folder / "two" / name / "log.csv") for name in ("whole", "stopped")
+    )
+    assert len(whole) == 6
+    pd.testing.assert_frame_equal(whole, stopped, check_exact=True)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ wait_for() {
   fail "$what does not answer; see the logs in $ROOT"
 }
 
-idle() { [ "$(sinfo -h -N -o %T | grep -cx idle)" = 2 ]; }
+ready() { [ "$(sinfo -h -N -o %T | grep -cxE "idle|mixed|allocated")" = 2 ]; }
 
 up() {
   [ "$(id -u)" = 0 ] || fail "starting a SLURM cluster needs root"
@@ -149,7 +149,7 @@ up() {
   [ "$ACCOUNTING" = 0 ] || start_accounting
   alive slurmctld || setsid slurmctld </dev/null
   for node in n1 n2; do alive slurmd-$node || setsid slurmd -N $node </dev/null; done
-  wait_for "slurmctld with two nodes" idle
+  wait_for "slurmctld with two nodes" ready
   echo "SLURM is up with two nodes in $ROOT"
 }
 

@@ -10,6 +10,7 @@ from tests.slurm.trees import TRAIN, Tree, wait_until
 from tests.test_pipeline import fresh_tree
 
 pytestmark = pytest.mark.slurm
+STOPPED = "stopped when asked to"
 
 
 def scontrol(*words: str) -> None:
@@ -40,47 +41,28 @@ def test_two_nodes_train_what_one_process_trains(cached: Tree, local: Tree) -> N
     np.testing.assert_allclose(two[:20], one[:20], rtol=1e-5, atol=1e-5)
 
 
-def test_a_job_killed_for_its_memory_gets_more(cached: Tree, local: Tree) -> None:
+def test_a_training_that_everything_happens_to_ends_with_the_same_bytes(
+    cached: Tree, local: Tree
+) -> None:
+    """Killed for its memory, at its time limit, cancelled, and by the loss of its node."""
     cached.write_cluster(snakemake_mb=200)
-    cached.plan(mem_mb=200)
-    cached.finish(cached.start())
-    assert "memory" in cached.slurm_logs()
-    assert len([job for job in cached.jobs("all") if job["comment"] == TRAIN]) > 1
-    assert cached.tables() == local.tables()
-
-
-def test_a_job_at_its_time_limit_saves_and_goes_on(cached: Tree, local: Tree) -> None:
-    cached.write_cluster()
+    cached.plan(mem_mb=300)
     controller = cached.start()
-    job = cached.wait_for_training(controller)
-    scontrol("update", f"jobid={job['id']}", "timelimit=1")
-    wait_until(lambda: job["id"] not in ids(cached), "end of the job", controller, cached)
-    cached.finish(controller)
-    assert "stopped when asked to" in cached.slurm_logs()
-    assert cached.tables() == local.tables()
+    first = cached.wait_for_training(controller)
+    assert "memory" in cached.slurm_logs()  # of the attempts before
 
+    scontrol("update", f"jobid={first['id']}", "timelimit=1")
+    second = cached.wait_for_training(controller, after=first)
+    assert cached.slurm_logs().count(STOPPED) == 1
 
-def test_a_cancelled_job_saves_and_goes_on(cached: Tree, local: Tree) -> None:
-    cached.write_cluster()
-    controller = cached.start()
-    job = cached.wait_for_training(controller)
-    subprocess.run(["scancel", job["id"]], check=True)
-    cached.finish(controller)
-    assert "stopped when asked to" in cached.slurm_logs()
-    assert cached.tables() == local.tables()
+    subprocess.run(["scancel", second["id"]], check=True)
+    third = cached.wait_for_training(controller, after=second)
+    assert cached.slurm_logs().count(STOPPED) == 2
 
-
-def test_a_job_whose_node_fails_goes_on_elsewhere(cached: Tree, local: Tree) -> None:
-    cached.write_cluster()
-    controller = cached.start()
-    job = cached.wait_for_training(controller)
-    node = f"nodename={job['nodes']}"
+    node = f"nodename={third['nodes']}"
     scontrol("update", node, "state=down", "reason=test")
     try:
-        other = {"n1": "n2", "n2": "n1"}[job["nodes"]]
-        wait_until(
-            lambda: [j for j in cached.jobs() if j["nodes"] == other], "move", controller, cached
-        )
+        wait_until(lambda: moved(cached, third), "move to the other node", controller, cached)
         cached.finish(controller)
     finally:
         scontrol("update", node, "state=resume")
@@ -102,6 +84,11 @@ def test_one_command_goes_on_after_the_controller_died(cached: Tree, local: Tree
     again = cached.start()
     cached.finish(again)
     assert "Nothing to be done" in cached.log()
+
+
+def moved(tree: Tree, job: dict[str, str]) -> bool:
+    """Whether the job, or the one that took its place, runs on another node."""
+    return any(j["comment"] == TRAIN and j["nodes"] != job["nodes"] for j in tree.jobs())
 
 
 def ids(tree: Tree) -> list[str]:

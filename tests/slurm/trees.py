@@ -32,7 +32,7 @@ class Tree:
     def write_experiment(self) -> None:
         content = yaml.safe_load((ROOT / "config/tiny.yaml").read_text())
         content |= {"methods": ["icrm"], "seeds": [0]}
-        changes = {"epochs": 200, "checkpoint_steps": 50, "learning_rate": 0.003}
+        changes = {"epochs": 300, "checkpoint_steps": 50, "learning_rate": 0.003}
         content["training"] |= changes
         (self.folder / f"config/{NAME}.yaml").write_text(yaml.safe_dump(content))
         (self.folder / "slurm").symlink_to("workflow/profiles/slurm")
@@ -84,9 +84,10 @@ class Tree:
         assert kept
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in sorted(kept)}
 
-    def checkpoints(self) -> list[Path]:
-        """The whole checkpoints of the unfinished training."""
-        return list(self.results.glob("unfinished/train-icrm-seed0/checkpoint-*/whole.json"))
+    def last_step(self) -> int:
+        """The step of the unfinished training's checkpoint, 0 where there is none."""
+        marks = self.results.glob("unfinished/train-icrm-seed0/checkpoint-*/whole.json")
+        return max((int(mark.parent.name.rpartition("-")[2]) for mark in marks), default=0)
 
     def jobs(self, states: str = "running") -> list[dict[str, str]]:
         """The SLURM jobs of this tree."""
@@ -101,10 +102,22 @@ class Tree:
         rows = [dict(zip(columns, line.split("|"), strict=True)) for line in lines.splitlines()]
         return [row for row in rows if row["folder"] == str(self.folder)]
 
-    def wait_for_training(self, controller: subprocess.Popen) -> dict[str, str]:
-        """Wait until the training has a checkpoint; return its SLURM job."""
-        wait_until(self.checkpoints, "a checkpoint", controller, self)
-        (job,) = [job for job in self.jobs() if job["comment"] == TRAIN]
+    def wait_for_training(
+        self, controller: subprocess.Popen, after: dict[str, str] | None = None
+    ) -> dict[str, str]:
+        """Return the SLURM job of the training once it has written a checkpoint.
+
+        Args:
+            after: the job before it; its checkpoints do not count.
+        """
+
+        def running() -> list[dict[str, str]]:
+            return [job for job in self.jobs() if job["comment"] == TRAIN and job != after]
+
+        wait_until(running, "training", controller, self)
+        start = self.last_step()
+        wait_until(lambda: self.last_step() > start, "checkpoint", controller, self)
+        (job,) = running()  # an attempt before it may have failed
         return job
 
 
