@@ -39,7 +39,12 @@ class Cluster(Section):
         Args:
             threads: of each process.
         """
-        torchrun = f"python -m torch.distributed.run --nproc-per-node={self.processes_per_node}"
+        # A cluster's SIGTERM reaches the training itself, which saves in its own time; torchrun
+        # would kill it after 30 seconds.
+        torchrun = (
+            "python -m torch.distributed.run --signals-to-handle=SIGINT"
+            f" --nproc-per-node={self.processes_per_node}"
+        )
         if self.nodes > 1:
             return (
                 f"srun --nodes={self.nodes} --ntasks={self.nodes} --kill-on-bad-exit=1"

@@ -30,11 +30,14 @@ def test_a_whole_run_ends_with_the_bytes_of_a_local_one(local: Tree, tmp_path) -
 
 
 def test_two_nodes_train_what_one_process_trains(cached: Tree, local: Tree) -> None:
+    """Cancelled once on the way: both processes save, and go on together."""
     cached.write_cluster(nodes=2)
     controller = cached.start()
     job = cached.wait_for_training(controller)
     assert job["nodes"] == "n[1-2]"
+    subprocess.run(["scancel", job["id"]], check=True)
     cached.finish(controller)
+    assert STOPPED in cached.slurm_logs()
     one, two = (
         pd.read_csv(tree.results / "training/icrm/seed0.csv")[["loss"]] for tree in (local, cached)
     )
