@@ -244,7 +244,7 @@ class RewardTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         folder = Path(resume_from_checkpoint)
         module = self.accelerator.unwrap_model(model or self.model)
-        weights = load_file(folder / WEIGHTS, device=str(self.args.device))
+        weights = load_file(folder / WEIGHTS)
         own = {n: p for n, p in module.named_parameters() if p.requires_grad}
         if {n: p.shape for n, p in own.items()} != {n: w.shape for n, w in weights.items()}:
             raise UserError(f"{folder} holds other weights than are trained now; delete it")
