@@ -64,7 +64,7 @@ class Tree:
             )
 
     def finish(self, controller: subprocess.Popen) -> None:
-        assert controller.wait(timeout=1200) == 0, self.log()
+        assert controller.wait(timeout=3600) == 0, self.log()
 
     def log(self) -> str:
         """What the controller and the training said."""
@@ -129,7 +129,7 @@ def environment() -> dict[str, str]:
 def wait_until(
     true: Callable[[], object], what: str, controller: subprocess.Popen, tree: Tree
 ) -> None:
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + 1800
     while not true():
         assert controller.poll() is None, f"the run ended before {what}:\n{tree.log()}"
         assert time.monotonic() < deadline, f"no {what}:\n{tree.log()}"
