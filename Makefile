@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 EXPERIMENT ?= quickstart
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: quickstart quickstart-policy plan test tiny lint publish crosscheck-rewardbench
+.PHONY: quickstart quickstart-policy plan test test-slurm tiny lint publish crosscheck-rewardbench
 
 quickstart: .venv/installed
 	snakemake --rerun-incomplete
@@ -21,6 +21,10 @@ plan: .venv/installed
 
 test: .venv/installed
 	python -m pytest --numprocesses 2 --dist loadfile
+
+# On a real SLURM that the tests start; needs root and Debian packages.
+test-slurm: .venv/installed
+	python -m pytest -m slurm tests/slurm
 
 tiny: .venv/installed
 	snakemake --rerun-incomplete --config experiment=tiny_policy

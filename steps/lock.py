@@ -1,28 +1,117 @@
-"""One writer at a time for a folder of unfinished work."""
+"""One writer at a time for a folder of unfinished work, on one machine or on several.
 
+``<folder>.lock`` names its owner. The owner holds the system's lock on that file, which ends with
+the process, and touches it every `BEAT` seconds: file systems that several machines share do not
+all pass locks on. An owner on another machine whose file no longer changes is dead.
+"""
+
+import errno
 import fcntl
+import json
+import os
+import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
+from typing import TextIO
 
 from steps.errors import UserError
 
+BEAT = 5.0  # seconds between two signs of life
+STALE = 30.0  # seconds without one after which the owner is taken for dead
+
 
 @contextmanager
-def only_writer(work: Path) -> Iterator[None]:
-    """Hold a lock on ``work``; the system frees it when the process ends, however.
+def only_writer(work: Path, stale: float = STALE) -> Iterator[None]:
+    """Own ``work`` for the block.
+
+    Args:
+        stale: seconds that an owner on another machine is watched for a sign of life.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process owns it, here or on another machine.
     """
-    lock = work.with_name(work.name + ".lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    path = work.with_name(work.name + ".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as stream:
+        owner = _owner(path)
+        if not _lock(stream) or (owner and not _is_dead_here(owner) and _lives(path, owner, stale)):
             raise UserError(
-                f"another process is writing {work} (perhaps one that outlived its controller); "
-                "wait for it or end it, then start again"
-            ) from None
-        yield
+                f"{_name(owner)} is writing {work} (perhaps it outlived its controller); wait for "
+                "it or end it, then start again"
+            )
+        _write(stream, json.dumps(_me()))
+        done = Event()
+        heart = Thread(target=_beat, args=(path, done), daemon=True)
+        heart.start()
+        try:
+            yield
+        finally:
+            done.set()
+            heart.join()
+            _write(stream, "")  # given back: nobody needs to watch for signs of life
+
+
+def _lock(stream: TextIO) -> bool:
+    """Take the system's lock; a file system that has none leaves it to the signs of life."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+            raise
+    return True
+
+
+def _me() -> dict[str, str | int | float]:
+    return {"host": platform.node(), "pid": os.getpid(), "since": time.time()}
+
+
+def _owner(path: Path) -> dict | None:
+    """Return who the file names; None if it was given back, or its owner died while writing it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        return None
+
+
+def _is_dead_here(owner: dict) -> bool:
+    return owner["host"] == platform.node() and not Path(f"/proc/{owner['pid']}").is_dir()
+
+
+def _lives(path: Path, owner: dict, stale: float) -> bool:
+    """Watch the file for a sign of life; the clocks of two machines are not compared."""
+    before, deadline = _changed(path), time.monotonic() + stale
+    print(f"{path}: waiting up to {stale:.0f} s for a sign of life of {_name(owner)}", flush=True)
+    while time.monotonic() < deadline:
+        time.sleep(min(BEAT, stale) / 5)
+        if _changed(path) != before:
+            return True
+    return False
+
+
+def _changed(path: Path) -> int:
+    with path.open() as stream:  # a network file system looks anew only when a file is opened
+        return os.fstat(stream.fileno()).st_mtime_ns
+
+
+def _name(owner: dict | None) -> str:
+    if owner is None:
+        return "another process"
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(owner["since"]))
+    return f"process {owner['pid']} on {owner['host']}, there since {since},"
+
+
+def _beat(path: Path, done: Event) -> None:
+    while not done.wait(BEAT):
+        os.utime(path)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.seek(0)
+    stream.truncate()
+    stream.write(text)
+    stream.flush()

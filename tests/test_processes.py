@@ -1,5 +1,5 @@
-"""Two processes train what one trains: twenty steps of every method, through torchrun; and they
-continue where two processes were interrupted.
+"""Two processes train what one trains: twenty steps of every method, through torchrun; they
+continue where two processes were interrupted, and save and go on together.
 """
 
 import os
@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 
 from steps.cache.store import Cache
 from steps.train.checkpoints import last_checkpoint
+from steps.train.trainer import RewardTrainer
 from tests.conftest import ROOT
 from tests.training import TRAINED, UPPER, make_cache, make_trainer, with_settings
 
@@ -80,6 +81,26 @@ def train_all(inputs: tuple, folder: Path) -> None:
         train(mode, method, inputs, folder / f"{mode}-{method}")
 
 
+def train_with_a_stop(backbone: Path, experiment, groups, cache: Cache, folder: Path) -> None:
+    """Train in one go, and with a request to stop that only the last process hears."""
+    settings = MODES["upper_layers"].model_copy(update={"epochs": 6, "checkpoint_steps": 6})
+    changed = with_settings(experiment, settings)
+
+    def make(name: str) -> RewardTrainer:
+        return make_trainer("icrm", backbone, changed, cache, groups, folder / name)
+
+    whole, stopped, again = make("whole"), make("stopped"), make("stopped")
+    whole.train()
+    last = stopped.args.process_index == stopped.args.world_size - 1
+    stopped.stop_when(lambda: last and stopped.state.global_step == 2)
+    stopped.train()
+    assert (stopped.state.global_step, stopped.finished) == (2, False)
+    again.train(resume_from_checkpoint=str(folder / "stopped/checkpoint-2"))
+    if whole.is_world_process_zero():
+        for name, trainer in (("whole", whole), ("stopped", again)):
+            pd.DataFrame(trainer.rows()).to_csv(folder / name / "log.csv", index=False)
+
+
 def main(folder: Path, backbone: Path) -> None:
     """What each process of the test runs."""
     import tests.conftest as fixtures
@@ -91,6 +112,7 @@ def main(folder: Path, backbone: Path) -> None:
     train_all(inputs, folder / "two")
     for stop in (7, None):
         train("upper_layers", RESUMED, inputs, folder / "two/resumed", stop)
+    train_with_a_stop(*inputs[:2], groups, inputs[2], folder / "two")
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +153,14 @@ def test_two_processes_continue_where_they_stopped(folder) -> None:
     whole, resumed = folder / f"two/upper_layers-{RESUMED}", folder / "two/resumed"
     for name in ("log.csv", "checkpoint-20/trained.safetensors"):
         assert (whole / name).read_bytes() == (resumed / name).read_bytes()
+
+
+def test_two_processes_that_are_asked_to_stop_go_on_with_the_same_numbers(folder) -> None:
+    whole, stopped = (
+        pd.read_csv(folder / "two" / name / "log.csv") for name in ("whole", "stopped")
+    )
+    assert len(whole) == 6
+    pd.testing.assert_frame_equal(whole, stopped, check_exact=True)
 
 
 if __name__ == "__main__":

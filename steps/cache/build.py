@@ -31,6 +31,7 @@ from steps.groups.schema import ROWS_AT_ONCE, PromptGroup
 from steps.lock import only_writer
 from steps.packing import GroupSpan
 from steps.progress import Progress
+from steps.stop import leave, stop_requests
 
 PLAN = "plan.json"
 OWN_FILES = {*ARRAYS, "index.parquet", "meta.json", PLAN, JOURNAL}
@@ -78,6 +79,8 @@ def build_cache(
 ) -> int:
     """Write the cache folder ``output``; continue in ``work`` where an earlier run stopped.
 
+    When asked to stop, the process ends after the batch in hand.
+
     Returns:
         The number of batches that were already there.
     """
@@ -91,9 +94,12 @@ def build_cache(
         done = journal.batches
         sizes = [int(groups.starts[batch.stop] - groups.starts[batch.start]) for batch in batches]
         progress = Progress(f"cache {output.name}", sum(sizes), "tokens", done=sum(sizes[:done]))
-        for batch, size in zip(batches[done:], sizes[done:], strict=True):
-            journal.append(compute_batch(models, groups[batch], key))
-            progress.advance(size)
+        with stop_requests() as asked_to_stop:
+            for batch, size in zip(batches[done:], sizes[done:], strict=True):
+                journal.append(compute_batch(models, groups[batch], key))
+                progress.advance(size)
+                if asked_to_stop():
+                    leave(f"cache {output.name}")
         _finish(models, groups, key, journal, output)
     return done
 

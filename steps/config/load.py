@@ -206,10 +206,11 @@ def _backbone_layers(experiment: Experiment) -> int | None:
 def check_overrides(given: dict[str, Any]) -> None:
     """Check what Snakemake was given with ``--config``: only the name of the experiment.
 
-    Everything else belongs into the experiment file, where every later step reads it too.
+    Everything else belongs into the experiment file, where every later step reads it too. The
+    section ``cluster`` is what the profile's file brings.
     """
     for key in given:
-        if key != "experiment":
+        if key not in ("experiment", "cluster"):
             raise UserError(
                 f"unknown key '{key}' in --config; {nearest(key, ['experiment'])} (settings are "
                 "changed in the experiment file)"

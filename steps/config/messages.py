@@ -26,17 +26,18 @@ _KINDS = {
 _KEY = "[key]"  # pydantic's mark of an error in the name of an entry, not in its value
 
 
-def describe(error: ValidationError, content: dict) -> str:
+def describe(error: ValidationError, content: dict, model: type[BaseModel] = Experiment) -> str:
     """Return one sentence on the first error.
 
     Args:
         content: the file as YAML reads it.
+        model: what it was validated against.
     """
     # A misspelt key also leaves the right one missing; the misspelling is the cause to name.
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     section, where = _follow(content, list(first["loc"]))
     if first["type"] == "extra_forbidden":
-        hint = nearest(where[-1], _known_keys(where[:-1], content))
+        hint = nearest(where[-1], _known_keys(where[:-1], content, model))
         return f"unknown key '{'.'.join(where)}'; {hint}"
     return _sentence(first, _name(where), section)
 
@@ -139,9 +140,8 @@ def _follow(content: Any, location: list[str | int]) -> tuple[Any, list[str | in
     return section, where
 
 
-def _known_keys(where: list[str | int], content: Any) -> list[str]:
+def _known_keys(where: list[str | int], content: Any, model: type[BaseModel]) -> list[str]:
     """The keys that the section at ``where`` may have."""
-    model: type[BaseModel] = Experiment
     section = content
     parts = iter(where)
     for part in parts:

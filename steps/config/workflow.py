@@ -9,20 +9,23 @@ from snakemake.exceptions import WorkflowError
 
 from steps.code import package_hash
 from steps.config.benchmarks import FileBenchmark
+from steps.config.cluster import Cluster, read_cluster
 from steps.config.hub_data import LocalProblems, Prm800kData
 from steps.config.load import check_overrides, load_experiment
 from steps.config.schema import Backbone, ChampData, Experiment, FileData, HubBackbone, model_folder
 from steps.errors import UserError
 
 
-def read_experiment(config: dict[str, Any]) -> tuple[str, Path, Experiment]:
-    """Validate ``--config`` and the experiment file before any job is planned.
+def read_experiment(config: dict[str, Any]) -> tuple[str, Path, Experiment, Cluster]:
+    """Validate ``--config``, the experiment file and the cluster's before any job is planned.
 
     Returns:
-        The experiment's name, its file and its content.
+        The experiment's name, its file and its content; the cluster's settings, by default where
+        there is no cluster.
     """
     try:
         check_overrides(config)
+        cluster = read_cluster(config.get("cluster", {}))
         name = config.get("experiment", "quickstart")
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", str(name)):
             raise UserError(
@@ -38,7 +41,7 @@ def read_experiment(config: dict[str, Any]) -> tuple[str, Path, Experiment]:
             from steps.objectives.needs import check_methods
 
             check_methods(experiment)
-        return name, file, experiment
+        return name, file, experiment, cluster
     except UserError as error:
         raise WorkflowError(str(error)) from None
 

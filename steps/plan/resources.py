@@ -2,6 +2,7 @@
 
     {
       "experiment": name,
+      "settings": hash of the experiment, see `steps.config.resources`,
       "machine": {"device": name, "gpu": true or false},   where times were measured
       "rules": {
         rule: {
@@ -23,6 +24,7 @@ They are predictions; a margin is for the one who uses them.
 from math import ceil
 from typing import Any
 
+from steps.config.resources import settings_hash
 from steps.plan.hours import job_seconds
 from steps.plan.jobs import Jobs
 from steps.plan.make import Plan
@@ -34,6 +36,7 @@ def resources(plan: Plan) -> dict[str, Any]:
     """Return the content of the JSON file."""
     return {
         "experiment": plan.name,
+        "settings": settings_hash(plan.experiment),
         "machine": {"device": plan.machine.device, "gpu": plan.machine.gpu},
         "rules": {jobs.rule: _of_rule(plan, jobs) for jobs in plan.jobs},
     }

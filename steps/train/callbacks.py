@@ -1,4 +1,6 @@
-"""What the training loop does beside training: show how far it is."""
+"""What the training loop does beside training: show how far it is, and end early when asked to."""
+
+from collections.abc import Callable
 
 from transformers import TrainerCallback
 
@@ -21,3 +23,14 @@ class ShowProgress(TrainerCallback):
         if logs and "loss" in logs:
             note = f"loss {logs['loss']:.4f}"
             self.progress.advance(self.tokens[state.global_step - 1], note)
+
+
+class Stop(TrainerCallback):
+    """Saves a checkpoint and ends training after the step in hand once ``asked`` says so."""
+
+    def __init__(self, asked: Callable[[], bool]):
+        self.asked = asked
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        if self.asked():
+            control.should_save = control.should_training_stop = True

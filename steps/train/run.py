@@ -22,6 +22,7 @@ from steps.objectives.objective import Objective
 from steps.objectives.term import Need
 from steps.pairs.schema import read_pairs
 from steps.provenance import RunCard
+from steps.stop import leave, stop_requests
 from steps.train.assemble import Assembled, assemble
 from steps.train.batches import TrainingGroup, labelled_groups, pair_groups
 from steps.train.check import check_cache
@@ -102,6 +103,8 @@ def run_to_the_end(
 ) -> None:
     """Train, going on from the last checkpoint; then let the first process ``write`` the result.
 
+    When asked to stop, the process saves a checkpoint and ends after the step in hand.
+
     Args:
         work: folder of the checkpoints, deleted when all is written.
         run: what the run is, see `claim_folder`.
@@ -112,7 +115,11 @@ def run_to_the_end(
             claim_folder(work, run)
         trainer.accelerator.wait_for_everyone()
         checkpoint = last_checkpoint(work)
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with stop_requests() as asked_to_stop:
+            trainer.stop_when(asked_to_stop)
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if not trainer.finished:
+            leave(trainer.name)
         if first:
             write()
             remove(work)

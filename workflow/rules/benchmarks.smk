@@ -46,6 +46,8 @@ if BENCHMARKS:
             set="|".join(BENCHMARKS),
         conda:
             "../../environment.yml"
+        resources:
+            **ask("benchmark_groups"),
         params:
             depends=depends(EXPERIMENT, [], [".", "benchmarks", "groups"]),
             experiment=FILE,
@@ -104,6 +106,8 @@ if BENCHMARKS:
             benchmark="|".join(BENCHMARKS),
         conda:
             "../../environment.yml"
+        resources:
+            **ask("benchmark_items"),
         params:
             depends=depends(EXPERIMENT, ["methods", "seeds"], [".", "benchmarks"]),
             experiment=FILE,
@@ -125,6 +129,8 @@ if BENCHMARKS:
             benchmark="|".join(BENCHMARKS),
         conda:
             "../../environment.yml"
+        resources:
+            **ask("benchmark_numbers"),
         params:
             depends=depends(EXPERIMENT, ["evaluation"], [".", "benchmarks", "evaluate"]),
             experiment=FILE,
@@ -180,6 +186,8 @@ if REFERENCES:
         conda:
             "../../environment.yml"
         threads: EXPERIMENT.threads
+        resources:
+            **ask("score_reference"),
         params:
             depends=depends(EXPERIMENT, ["threads"], [".", "score"]),
             settings=lambda wildcards: reference_options(EXPERIMENT, wildcards.reference),

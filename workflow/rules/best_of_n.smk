@@ -17,6 +17,8 @@ if OWN.policy is not None and "best_of_n" in OWN.policy.sampling:
             f"{POLICY_LOGS}/best_of_n.log",
         conda:
             "../../environment.yml"
+        resources:
+            **ask("best_of_n"),
         params:
             depends=depends(OWN, ["evaluation"], [".", "best_of_n", "evaluate"]),
             experiment=OWN_FILE,
@@ -35,6 +37,8 @@ if OWN.policy is not None and "best_of_n" in OWN.policy.sampling:
             f"{POLICY_LOGS}/draw_best_of_n.log",
         conda:
             "../../environment.yml"
+        resources:
+            **ask("draw_best_of_n"),
         params:
             depends=depends(OWN, ["title"], [".", "best_of_n", "report"]),
             experiment=OWN_FILE,

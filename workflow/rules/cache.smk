@@ -14,6 +14,8 @@ rule cache:
     conda:
         "../../environment.yml"
     threads: EXPERIMENT.threads
+    resources:
+        **ask("cache"),
     params:
         depends=depends(EXPERIMENT, ["cache", "generator", "threads"], [".", "cache"]),
         layers=EXPERIMENT.training.trained_layers,
@@ -33,3 +35,5 @@ use rule cache as cache_train with:
     wildcard_constraints:
         set="train",
     priority: 10
+    resources:
+        **ask("cache_train"),

@@ -1,5 +1,8 @@
 # The experiment, and names that every stage uses.
+from functools import partial
+
 from steps.code import method_hash
+from steps.config.resources import read_plan, rule_resources
 from steps.config.workflow import (
     depends,
     downloads,
@@ -13,9 +16,9 @@ from steps.objectives.registry import sections_read
 
 # What is asked for, and the experiment of its data and reward models: the same, unless it extends
 # another one, whose results are then gone on from.
-OWN_NAME, OWN_FILE, OWN = read_experiment(config)
+OWN_NAME, OWN_FILE, OWN, CLUSTER = read_experiment(config)
 NAME, FILE, EXPERIMENT = (
-    read_experiment({"experiment": OWN.extends}) if OWN.extends else (OWN_NAME, OWN_FILE, OWN)
+    read_experiment({"experiment": OWN.extends})[:3] if OWN.extends else (OWN_NAME, OWN_FILE, OWN)
 )
 RESULTS = f"results/{NAME}"
 BACKBONE_FILES = model_files(EXPERIMENT.backbone)
@@ -23,8 +26,20 @@ GENERATOR_FILES = generator_files(EXPERIMENT, RESULTS)
 EVALUATION_SETS = EXPERIMENT.evaluation_sets
 SETS = ["train", *EVALUATION_SETS]
 
+# What a rule asks of a cluster: `resources: **ask("name of the rule")`.
+ask = partial(
+    rule_resources,
+    experiment=EXPERIMENT,
+    cluster=CLUSTER,
+    planned=read_plan(RESULTS, EXPERIMENT),
+)
+
+# A cluster signals every process of a job that shall end. The shell and `tee` leave it to the step,
+# which saves first; a step that does not listen ends on its own or by the kill that follows.
 # `python` in a rule is the interpreter that runs Snakemake.
-shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
+shell.prefix(
+    f"trap '' TERM USR1; set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; "
+)
 
 
 wildcard_constraints:

@@ -10,6 +10,7 @@ if MODEL_ROLES:
             f"{RESULTS}/logs/download-{{folder}}.log",
         wildcard_constraints:
             folder="|".join(map(re.escape, MODEL_ROLES)),
+        localrule: True
         conda:
             "../../environment.yml"
         params:
@@ -27,6 +28,7 @@ rule download_champ:
         "resources/champ/v0.json",
     log:
         "resources/champ/download.log",
+    localrule: True
     conda:
         "../../environment.yml"
     params:
@@ -46,6 +48,7 @@ if EXPERIMENT.hub_sets:
             "resources/{folder}.log",
         wildcard_constraints:
             folder="|".join(re.escape(Path(folder).name) for folder in HUB_SETS),
+        localrule: True
         conda:
             "../../environment.yml"
         params:

@@ -19,8 +19,12 @@ rule evaluate:
         directory(f"{RESULTS}/evaluation"),
     log:
         f"{RESULTS}/logs/evaluate.log",
+    group:
+        "tables"
     conda:
         "../../environment.yml"
+    resources:
+        **ask("evaluate"),
     params:
         depends=depends(EXPERIMENT, ["evaluation", "methods", "seeds"], [".", "evaluate"]),
         experiment=FILE,

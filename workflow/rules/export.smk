@@ -9,6 +9,8 @@ rule export:
         f"{RESULTS}/logs/export-{{method}}-seed{{seed}}.log",
     conda:
         "../../environment.yml"
+    resources:
+        **ask("export"),
     params:
         depends=depends(EXPERIMENT, ["title"], [".", "export", "report"]),
         method=lambda wildcards: method_hash(wildcards.method),

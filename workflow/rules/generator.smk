@@ -15,6 +15,8 @@ if EXPERIMENT.generator.fine_tuning is not None:
         conda:
             "../../environment.yml"
         threads: EXPERIMENT.threads
+        resources:
+            **ask("train_generator"),
         params:
             depends=depends(EXPERIMENT, ["threads"], [".", "train", "objectives", "cache"]),
             fine_tuning=EXPERIMENT.generator.fine_tuning.model_dump(),
@@ -22,7 +24,7 @@ if EXPERIMENT.generator.fine_tuning is not None:
             work=f"{RESULTS}/unfinished/generator",
             card=f"{RESULTS}/cards/generator.json",
         shell:
-            "python -m steps.train generator --experiment {params.experiment}"
+            "{resources.launch} steps.train generator --experiment {params.experiment}"
             " --model {input.model[0]:q} --groups {input.groups} --pairs {input.pairs}"
             " --work {params.work} --output {output.model} --training-log {output.log}"
             " --card {params.card} 2>&1 | tee {log}"

@@ -6,8 +6,12 @@ rule prepare_groups:
         directory(f"{RESULTS}/prepared"),
     log:
         f"{RESULTS}/logs/prepare_groups.log",
+    group:
+        "data"
     conda:
         "../../environment.yml"
+    resources:
+        **ask("prepare_groups"),
     params:
         depends=depends(EXPERIMENT, ["data"], [".", "groups"]),
         experiment=FILE,
@@ -27,8 +31,12 @@ rule select_groups:
         f"{RESULTS}/groups/selection.json",
     log:
         f"{RESULTS}/logs/select_groups.log",
+    group:
+        "data"
     conda:
         "../../environment.yml"
+    resources:
+        **ask("select_groups"),
     params:
         depends=depends(EXPERIMENT, ["selection"], [".", "groups"]),
         labels=EXPERIMENT.training.labels,

@@ -55,6 +55,8 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
             method="|".join(method for method, _ in LEARNT_FROM) or "none",
         conda:
             "../../environment.yml"
+        resources:
+            **ask("check_judge"),
         params:
             depends=depends(OWN, [], [".", "policy"]),
             experiment=OWN_FILE,
@@ -91,6 +93,8 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
         conda:
             "../../environment.yml"
         threads: OWN.threads
+        resources:
+            **ask("judge"),
         params:
             depends=depends(OWN, ["threads"], [".", "policy", "score"]),
             judge=lambda wildcards: OWN.policy.evaluation.judges[wildcards.judge].model_dump(),
@@ -120,6 +124,8 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
             f"{POLICY_LOGS}/evaluate-{{use}}.log",
         conda:
             "../../environment.yml"
+        resources:
+            **ask("evaluate_policies"),
         params:
             depends=depends(OWN, ["evaluation"], [".", "policy", "evaluate"]),
             experiment=OWN_FILE,
@@ -138,6 +144,8 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
             f"{POLICY_LOGS}/tables.log",
         conda:
             "../../environment.yml"
+        resources:
+            **ask("draw_policies"),
         params:
             depends=depends(OWN, ["title"], [".", "report"]),
             experiment=OWN_FILE,

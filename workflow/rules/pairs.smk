@@ -10,8 +10,12 @@ rule make_pairs:
         f"{RESULTS}/pairs/{{set}}.parquet",
     log:
         f"{RESULTS}/logs/pairs-{{set}}.log",
+    group:
+        "data"
     conda:
         "../../environment.yml"
+    resources:
+        **ask("make_pairs"),
     params:
         depends=depends(EXPERIMENT, [], [".", "pairs"]),
         empty=lambda wildcards: "" if wildcards.set in NEED_PAIRS else "--allow-empty",

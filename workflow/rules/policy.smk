@@ -30,6 +30,8 @@ if OWN.policy is not None:
         conda:
             "../../environment.yml"
         threads: OWN.threads
+        resources:
+            **ask("sample"),
         params:
             depends=depends(OWN, ["threads"], [".", "sample"]),
             sampling=lambda wildcards: OWN.policy.sampling[wildcards.use].model_dump(),
@@ -52,6 +54,8 @@ if OWN.policy is not None:
         conda:
             "../../environment.yml"
         threads: OWN.threads
+        resources:
+            **ask("score_samples"),
         params:
             depends=depends(OWN, ["threads"], [".", "score"]),
             precision=OWN.training.precision,
@@ -73,6 +77,8 @@ if OWN.policy is not None:
             f"{POLICY_LOGS}/pairs-{{run}}.log",
         conda:
             "../../environment.yml"
+        resources:
+            **ask("select_policy_pairs"),
         params:
             depends=depends(OWN, [], [".", "preferences"]),
             pairs=OWN.policy.pairs.model_dump(),
@@ -94,6 +100,8 @@ if OWN.policy is not None:
         conda:
             "../../environment.yml"
         threads: OWN.threads
+        resources:
+            **ask("reference_log_probabilities"),
         params:
             depends=depends(OWN, ["threads"], [".", "policy"]),
             dpo=OWN.policy.dpo.model_dump() if OWN.policy.dpo else None,
@@ -117,6 +125,8 @@ if OWN.policy is not None:
         conda:
             "../../environment.yml"
         threads: OWN.threads
+        resources:
+            **ask("train_policy"),
         params:
             depends=depends(OWN, ["threads"], [".", "policy", "train"]),
             dpo=OWN.policy.dpo.model_dump() if OWN.policy.dpo else None,
@@ -142,6 +152,8 @@ if OWN.policy is not None:
         conda:
             "../../environment.yml"
         threads: OWN.threads
+        resources:
+            **ask("divergence"),
         params:
             depends=depends(OWN, ["threads"], [".", "policy"]),
             experiment=OWN_FILE,

@@ -37,8 +37,12 @@ rule draw_tables:
         BENCHMARK_TABLES,
     log:
         f"{RESULTS}/logs/tables.log",
+    group:
+        "tables"
     conda:
         "../../environment.yml"
+    resources:
+        **ask("draw_tables"),
     params:
         experiment=FILE,
         depends=depends(EXPERIMENT, ["title"], [".", "report"]),
@@ -73,8 +77,12 @@ rule draw_figures:
         *[figure for figure in FIGURES if figure.endswith(".pdf")],
     log:
         f"{RESULTS}/logs/figures.log",
+    group:
+        "tables"
     conda:
         "../../environment.yml"
+    resources:
+        **ask("draw_figures"),
     params:
         experiment=FILE,
         depends=depends(EXPERIMENT, ["title"], [".", "report"]),

@@ -14,6 +14,8 @@ rule score:
     conda:
         "../../environment.yml"
     threads: EXPERIMENT.threads
+    resources:
+        **ask("score"),
     params:
         depends=depends(EXPERIMENT, ["threads"], [".", "score", "cache"]),
         experiment=FILE,
@@ -48,8 +50,12 @@ if EXPERIMENT.ensembles:
             f"{RESULTS}/logs/score-{{method}}.log",
         wildcard_constraints:
             method="|".join(EXPERIMENT.ensembles),
+        group:
+            "tables"
         conda:
             "../../environment.yml"
+        resources:
+            **ask("score_ensemble"),
         params:
             depends=depends(EXPERIMENT, ["ensemble"], [".", "score", "objectives"]),
             experiment=FILE,

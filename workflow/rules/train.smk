@@ -12,8 +12,12 @@ if EXPERIMENT.training.mode == "upper_layers":
             FROZEN,
         log:
             f"{RESULTS}/logs/frozen.log",
+        group:
+            "data"
         conda:
             "../../environment.yml"
+        resources:
+            **ask("frozen_layers"),
         params:
             depends=depends(EXPERIMENT, [], [".", "train"]),
             layers=EXPERIMENT.training.trained_layers,
@@ -40,6 +44,8 @@ rule train:
     conda:
         "../../environment.yml"
     threads: EXPERIMENT.threads
+    resources:
+        **ask("train"),
     params:
         depends=lambda wildcards: depends(
             EXPERIMENT,
@@ -52,7 +58,7 @@ rule train:
         work=f"{RESULTS}/unfinished/train-{{method}}-seed{{seed}}",
         card=f"{RESULTS}/cards/train-{{method}}-seed{{seed}}.json",
     shell:
-        "python -m steps.train model --experiment {params.experiment} --backbone {input.backbone[0]:q}"
+        "{resources.launch} steps.train model --experiment {params.experiment} --backbone {input.backbone[0]:q}"
         " --method {wildcards.method} --seed {wildcards.seed} --groups {input.groups}"
         " --pairs {input.pairs} --cache {input.cache} {params.frozen}"
         " --work {params.work} --output {output.model} --training-log {output.log} --card {params.card} 2>&1 | tee {log}"

@@ -1,0 +1,68 @@
+"""What jobs may ask of a cluster: the file that ``snakemake --profile slurm`` reads."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from steps.config.messages import describe
+from steps.config.section import Section
+from steps.errors import UserError
+
+FILE = Path("slurm/cluster.yaml")
+
+
+class Cluster(Section):
+    """The section ``cluster`` of the file, where every key is explained."""
+
+    account: str | None = None
+    cpu_partition: str | None = None
+    gpu_partition: str | None = None
+    gpu_model: str | None = None
+    gpu: bool = True
+    nodes: int = Field(1, ge=1)
+    processes_per_node: int = Field(1, ge=1)
+    memory_mb: int = Field(8000, gt=0)
+    runtime_minutes: int = Field(120, gt=0)
+    memory_factor: float = Field(1.3, ge=1)
+    runtime_factor: float = Field(2.0, ge=1)
+    snakemake_mb: int = Field(500, ge=0)
+    longest_minutes: int = Field(1440, gt=0)
+    seconds_to_save: int = Field(120, ge=0)
+
+    def launch(self, threads: int) -> str:
+        """Return the command line that starts a training's processes, up to the module's name.
+
+        `python` alone for one process; torchrun for those of one node; and torchrun on every node
+        of the job, where the first node, on which the rule's shell runs, is the meeting point.
+
+        Args:
+            threads: of each process.
+        """
+        # A cluster's SIGTERM reaches the training itself, which saves in its own time; torchrun
+        # would kill it after 30 seconds.
+        torchrun = (
+            "python -m torch.distributed.run --signals-to-handle=SIGINT"
+            f" --nproc-per-node={self.processes_per_node}"
+        )
+        if self.nodes > 1:
+            return (
+                f"srun --nodes={self.nodes} --ntasks={self.nodes} --kill-on-bad-exit=1"
+                f" --cpus-per-task={self.processes_per_node * threads}"
+                f" {torchrun} --nnodes={self.nodes} --rdzv-backend=c10d"
+                " --rdzv-id=$SLURM_JOB_ID"
+                " --rdzv-endpoint=$(hostname):$((20000 + SLURM_JOB_ID % 10000)) -m"
+            )
+        return f"{torchrun} --standalone -m" if self.processes_per_node > 1 else "python -m"
+
+
+def read_cluster(content: Any) -> Cluster:
+    """Validate the section ``cluster`` of the file.
+
+    Raises:
+        UserError: naming the key and the nearest known key or the expected type.
+    """
+    try:
+        return Cluster.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{FILE}: cluster: {describe(error, content, Cluster)}") from None

@@ -1,0 +1,97 @@
+"""What each rule asks of a cluster: the numbers of the plan, and more of them after a failure.
+
+``python -m steps.plan --output results/<name>/plan.json`` writes the numbers, see
+`steps.plan.resources`; where it did not, the file of `steps.config.cluster` has them. Snakemake
+reads the Snakefile anew in every job, so this module does not import torch.
+"""
+
+import hashlib
+import sys
+from collections.abc import Callable
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from steps.config.cluster import Cluster
+from steps.config.schema import Experiment
+from steps.files import read_json
+
+# They use a GPU.
+MODEL_RULES = ("train_generator", "cache_train", "cache", "train", "score", "score_reference")
+MODEL_RULES += ("sample", "score_samples", "judge", "reference_log_probabilities", "train_policy")
+MODEL_RULES += ("divergence",)
+TRAININGS = ("train_generator", "train")
+SNAKEMAKE_MINUTES = 1  # that it takes to start inside the job
+
+
+def settings_hash(experiment: Experiment) -> str:
+    """Return the hash of everything that the experiment file says."""
+    return hashlib.sha256(experiment.model_dump_json().encode()).hexdigest()
+
+
+def read_plan(results: str, experiment: Experiment) -> dict[str, dict[str, int | None]]:
+    """Return the planned numbers of each rule, none where there is no plan of this experiment."""
+    path = Path(results) / "plan.json"
+    if not path.is_file():
+        return {}
+    plan = read_json(path)
+    if plan["settings"] != settings_hash(experiment):
+        print(
+            f"{path} is the plan of other settings and not used; run `python -m steps.plan` again",
+            file=sys.stderr,
+        )
+        return {}
+    return plan["rules"]
+
+
+def rule_resources(
+    rule: str, experiment: Experiment, cluster: Cluster, planned: dict[str, dict[str, int | None]]
+) -> dict[str, Any]:
+    """Return the keyword arguments of a rule's ``resources``.
+
+    Each attempt asks for more memory and time than the one before; what a job lacked is not
+    known where the cluster has no accounting.
+    """
+    numbers = planned.get(rule, {})
+    training = rule in TRAININGS
+    nodes, processes = (cluster.nodes, cluster.processes_per_node) if training else (1, 1)
+    memory = _or(numbers.get("mem_mb"), cluster.memory_factor, cluster.memory_mb) * processes
+    minutes = _or(numbers.get("runtime_minutes"), cluster.runtime_factor, cluster.runtime_minutes)
+    asked = {
+        "mem_mb": _scaled(memory, cluster.snakemake_mb),
+        "runtime": _scaled(
+            minutes / (nodes * processes), SNAKEMAKE_MINUTES, cluster.longest_minutes
+        ),
+        "slurm_extra": f"--signal=TERM@{cluster.seconds_to_save}",
+    }
+    if cluster.account is not None:
+        asked["slurm_account"] = cluster.account
+    gpu = cluster.gpu and rule in MODEL_RULES
+    partition = cluster.gpu_partition if gpu else cluster.cpu_partition
+    if partition is not None:
+        asked["slurm_partition"] = partition
+    if gpu:
+        asked["gpu"] = nodes * processes
+        if cluster.gpu_model is not None:
+            asked["gpu_model"] = cluster.gpu_model
+    if training:
+        asked |= {
+            "launch": cluster.launch(experiment.threads),
+            "cpus_per_task": processes * experiment.threads,
+        }
+    if nodes > 1:
+        # The rule starts its own srun on all nodes: to the executor that is an MPI job.
+        asked |= {"mpi": "srun", "nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0}
+    return asked
+
+
+def _or(planned: int | None, factor: float, otherwise: int) -> float:
+    return otherwise if planned is None else planned * factor
+
+
+def _scaled(amount: float, fixed: int, most: int | None = None) -> Callable[..., int]:
+    def of_attempt(wildcards: Any, attempt: int) -> int:
+        asked = ceil(amount * attempt) + fixed
+        return asked if most is None else min(asked, most)
+
+    return of_attempt

@@ -1,0 +1,47 @@
+"""A cluster for all tests of this folder, and a local run of the experiment to compare with."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.trees import NAME, Tree, local_run
+from tests.test_pipeline import fresh_tree
+
+SCRIPT = Path(__file__).with_name("cluster.sh")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    if os.geteuid() != 0:
+        pytest.skip("starting a SLURM cluster needs root")
+    if not (shutil.which("slurmctld") or shutil.which("apt-get")):
+        pytest.skip("SLURM is not installed and there is no apt-get to install Debian's packages")
+    started = subprocess.run([SCRIPT, "up"], capture_output=True, text=True)
+    if "cannot install" in started.stderr or "of its own" in started.stderr:
+        pytest.skip(started.stderr.strip())
+    assert started.returncode == 0, started.stdout + started.stderr
+    yield
+    subprocess.run([SCRIPT, "down"], check=True)
+
+
+@pytest.fixture(scope="session")
+def local(cluster, tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """The finished run of an undisturbed machine."""
+    tree = Tree(fresh_tree(tmp_path_factory.mktemp("local")))
+    tree.write_experiment()
+    local_run(tree)
+    return tree
+
+
+@pytest.fixture
+def cached(local: Tree, tmp_path: Path) -> Tree:
+    """A copy of the local run that has everything but trained models and what follows them."""
+    folder = tmp_path / "tree"
+    shutil.copytree(local.folder, folder, symlinks=True)
+    for part in ("models/icrm", "training", "scores", "evaluation", "tables", "figures"):
+        shutil.rmtree(folder / "results" / NAME / part)
+    return Tree(folder)

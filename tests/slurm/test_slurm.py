@@ -1,0 +1,98 @@
+"""The experiment on a real SLURM: whole, on two nodes, and with what clusters do to jobs."""
+
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.slurm.trees import TRAIN, Tree, wait_until
+from tests.test_pipeline import fresh_tree
+
+pytestmark = pytest.mark.slurm
+STOPPED = "stopped when asked to"
+
+
+def scontrol(*words: str) -> None:
+    subprocess.run(["scontrol", *words], check=True)
+
+
+def test_a_whole_run_ends_with_the_bytes_of_a_local_one(local: Tree, tmp_path) -> None:
+    tree = Tree(fresh_tree(tmp_path / "tree"))
+    tree.write_experiment()
+    tree.write_cluster()
+    tree.finish(tree.start())
+    assert tree.tables() == local.tables()
+    jobs = {job["comment"] for job in tree.jobs("all")}
+    assert TRAIN in jobs
+    assert not any("download" in job for job in jobs)  # nodes may have no way out
+    assert "rule_tables_draw_figures_draw_tables_evaluate" in jobs  # one job for three rules
+
+
+def test_two_nodes_train_what_one_process_trains(cached: Tree, local: Tree) -> None:
+    """Cancelled once on the way: both processes save, and go on together."""
+    cached.write_cluster(nodes=2)
+    controller = cached.start()
+    job = cached.wait_for_training(controller)
+    assert job["nodes"] == "n[1-2]"
+    subprocess.run(["scancel", job["id"]], check=True)
+    cached.finish(controller)
+    assert STOPPED in cached.slurm_logs()
+    one, two = (
+        pd.read_csv(tree.results / "training/icrm/seed0.csv")[["loss"]] for tree in (local, cached)
+    )
+    np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-5)
+
+
+def test_a_training_that_everything_happens_to_ends_with_the_same_bytes(
+    cached: Tree, local: Tree
+) -> None:
+    """Killed for its memory, at its time limit, cancelled, and by the loss of its node."""
+    cached.write_cluster(snakemake_mb=200)
+    cached.plan(mem_mb=300)
+    controller = cached.start()
+    first = cached.wait_for_training(controller)
+    assert "memory" in cached.slurm_logs()  # of the attempts before
+
+    scontrol("update", f"jobid={first['id']}", "timelimit=1")
+    second = cached.wait_for_training(controller, after=first)
+    assert cached.slurm_logs().count(STOPPED) == 1
+
+    subprocess.run(["scancel", second["id"]], check=True)
+    third = cached.wait_for_training(controller, after=second)
+    assert cached.slurm_logs().count(STOPPED) == 2
+
+    node = f"nodename={third['nodes']}"
+    scontrol("update", node, "state=down", "reason=test")
+    try:
+        wait_until(lambda: moved(cached, third), "move to the other node", controller, cached)
+        cached.finish(controller)
+    finally:
+        scontrol("update", node, "state=resume")
+    assert cached.tables() == local.tables()
+
+
+def test_one_command_goes_on_after_the_controller_died(cached: Tree, local: Tree) -> None:
+    cached.write_cluster()
+    controller = cached.start()
+    job = cached.wait_for_training(controller)
+    controller.kill()
+    controller.wait()
+    assert job["id"] in ids(cached)  # it outlives its controller
+    cached.finish(cached.start("slurm/resume"))
+    ended = {j["id"]: j["state"] for j in cached.jobs("all") if j["comment"] == TRAIN}
+    assert ended.pop(job["id"]) == "CANCELLED"
+    assert list(ended.values()) == ["COMPLETED"]
+    assert cached.tables() == local.tables()
+    again = cached.start()
+    cached.finish(again)
+    assert "Nothing to be done" in cached.log()
+
+
+def moved(tree: Tree, job: dict[str, str]) -> bool:
+    """Whether the job, or the one that took its place, runs on another node."""
+    return any(j["comment"] == TRAIN and j["nodes"] != job["nodes"] for j in tree.jobs())
+
+
+def ids(tree: Tree) -> list[str]:
+    return [job["id"] for job in tree.jobs()]

@@ -1,0 +1,102 @@
+"""One writer of a folder: a living owner is respected, a dead one is not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from steps.errors import UserError
+from steps.lock import only_writer
+from tests.conftest import ROOT
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from steps.lock import only_writer
+with only_writer(Path(sys.argv[1])):
+    print("owned", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def other_process(tmp_path: Path) -> Iterator[subprocess.Popen]:
+    """A process that owns ``work``."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "work")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout.readline() == "owned\n"
+    yield child
+    child.kill()
+    child.wait()
+
+
+def elsewhere(folder: Path) -> Path:
+    """Let an owner on another machine be named, and return the file that it would touch."""
+    lock = folder / "work.lock"
+    lock.write_text(json.dumps({"host": "node17", "pid": 1, "since": 0.0}))
+    return lock
+
+
+def test_a_living_owner_is_named(other_process, tmp_path: Path) -> None:
+    words = rf"process {other_process.pid} on .* is writing .*work \(.*wait for it or end it"
+    with pytest.raises(UserError, match=words), only_writer(tmp_path / "work"):
+        pass
+
+
+def test_a_killed_owner_frees_the_folder_at_once(other_process, tmp_path: Path, capsys) -> None:
+    os.kill(other_process.pid, signal.SIGKILL)
+    other_process.wait()
+    with only_writer(tmp_path / "work"):
+        assert "waiting" not in capsys.readouterr().out
+
+
+def test_an_owner_elsewhere_who_shows_life_is_respected(tmp_path: Path) -> None:
+    lock, done = elsewhere(tmp_path), threading.Event()
+
+    def live() -> None:
+        while not done.wait(0.05):
+            os.utime(lock)
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    try:
+        with (
+            pytest.raises(UserError, match="process 1 on node17"),
+            only_writer(tmp_path / "work", stale=60.0),
+        ):
+            pass
+    finally:
+        done.set()
+        thread.join()
+    assert "node17" in lock.read_text()
+
+
+def test_an_owner_elsewhere_without_a_sign_of_life_is_dead(tmp_path: Path, capsys) -> None:
+    lock = elsewhere(tmp_path)
+    with only_writer(tmp_path / "work", stale=0.2):
+        assert json.loads(lock.read_text())["pid"] == os.getpid()
+    assert "sign of life of process 1 on node17" in capsys.readouterr().out
+    assert lock.read_text() == ""  # given back
+
+
+def test_the_owner_shows_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("steps.lock.BEAT", 0.01)
+    with only_writer(tmp_path / "work"):
+        lock = tmp_path / "work.lock"
+        os.utime(lock, (0, 0))
+        deadline = threading.Event()
+        for _ in range(1000):
+            if lock.stat().st_mtime > 0:
+                break
+            deadline.wait(0.01)
+        assert lock.stat().st_mtime > 0

@@ -1,0 +1,87 @@
+"""What the rules ask of a cluster."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from steps.config.cluster import FILE, Cluster, read_cluster
+from steps.config.resources import MODEL_RULES, read_plan, rule_resources, settings_hash
+from steps.errors import UserError
+from steps.files import write_json
+from tests.conftest import ROOT
+
+CPU_RULES = ("prepare_groups", "select_groups", "make_pairs", "frozen_layers", "evaluate")
+LAB = Cluster(memory_mb=1000, memory_factor=1.5, runtime_factor=2.0, snakemake_mb=100)
+
+
+def asked(rule: str, experiment, cluster: Cluster = LAB, planned: dict | None = None) -> dict:
+    """The resources of a rule's second attempt."""
+    given = rule_resources(rule, experiment, cluster, planned or {})
+    return {k: v(None, attempt=2) if callable(v) else v for k, v in given.items()}
+
+
+@pytest.mark.parametrize("rule", [*MODEL_RULES, *CPU_RULES])
+def test_only_rules_that_run_a_model_ask_for_a_gpu(rule: str, experiment) -> None:
+    cluster = LAB.model_copy(
+        update={"gpu_partition": "gpu", "cpu_partition": "cpu", "gpu_model": "a100"}
+    )
+    found = asked(rule, experiment, cluster)
+    assert (found.get("gpu"), found.get("gpu_model"), found["slurm_partition"]) == (
+        (1, "a100", "gpu") if rule in MODEL_RULES else (None, None, "cpu")
+    )
+    assert "gpu" not in asked(rule, experiment, cluster.model_copy(update={"gpu": False}))
+
+
+def test_a_retry_asks_for_more_than_the_plan(experiment) -> None:
+    planned = {"score": {"mem_mb": 400, "runtime_minutes": 7}}
+    found = asked("score", experiment, planned=planned)
+    assert (found["mem_mb"], found["runtime"]) == (2 * 600 + 100, 2 * 14 + 1)
+    unknown = asked("score", experiment)
+    assert (unknown["mem_mb"], unknown["runtime"]) == (2 * 1000 + 100, 2 * 120 + 1)
+    short = LAB.model_copy(update={"longest_minutes": 20})
+    assert asked("score", experiment, short, planned)["runtime"] == 20
+
+
+def test_a_plan_of_other_settings_is_not_used(experiment, tmp_path: Path, capsys) -> None:
+    assert read_plan(str(tmp_path), experiment) == {}
+    rules = {"train": {"mem_mb": 5}}
+    plan = {"settings": settings_hash(experiment), "rules": rules}
+    write_json(tmp_path / "plan.json", plan)
+    assert read_plan(str(tmp_path), experiment) == rules
+    assert read_plan(str(tmp_path), experiment.model_copy(update={"seeds": [7]})) == {}
+    assert "is the plan of other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("nodes", "processes", "launch"),
+    [
+        (1, 1, "python -m"),
+        (1, 4, r"python -m torch.distributed.run .*--nproc-per-node=4 --standalone -m"),
+        (2, 4, r"srun --nodes=2 --ntasks=2 .*--nproc-per-node=4 --nnodes=2 .* -m"),
+    ],
+)
+def test_trainings_get_their_processes_and_others_one(
+    nodes: int, processes: int, launch: str, experiment
+) -> None:
+    cluster = LAB.model_copy(update={"nodes": nodes, "processes_per_node": processes})
+    experiment = experiment.model_copy(update={"threads": 3})
+    found = asked("train", experiment, cluster)
+    assert re.fullmatch(launch, found["launch"])
+    assert found["gpu"] == nodes * processes
+    assert found["cpus_per_task"] == processes * 3
+    assert found["mem_mb"] == 2 * processes * 1000 + 100  # of a node
+    assert found.get("nodes") == (None if nodes == 1 else nodes)
+    assert asked("score", experiment, cluster)["gpu"] == 1
+
+
+def test_the_shipped_file_says_the_defaults() -> None:
+    assert read_cluster(yaml.safe_load((ROOT / FILE).read_text())["cluster"]) == Cluster()
+
+
+def test_a_mistake_in_the_file_is_one_sentence() -> None:
+    with pytest.raises(UserError, match=r"slurm/cluster.yaml: cluster: unknown key 'acount'; did"):
+        read_cluster({"acount": "me"})
+    with pytest.raises(UserError, match=r"cluster\.yaml: cluster: nodes must be at least 1"):
+        read_cluster({"nodes": 0})
