@@ -196,6 +196,14 @@ def test_a_bad_row_stops_or_is_left_out_and_listed(score, tmp_path: Path, kind: 
         raise UserError(error["error"])
 
 
+def test_the_list_of_skipped_rows_goes_when_there_are_none(score, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    output = score(write_lines(path, [ROWS[0], "{"]), "--on-error", "skip")
+    assert Path(f"{output}.errors.jsonl").is_file()
+    score(write_lines(path, ROWS[:2]), "--on-error", "skip")
+    assert not Path(f"{output}.errors.jsonl").exists()
+
+
 def test_truncated_rows_are_marked(score, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "groups.jsonl", [GROUP])
     scores = pq.read_table(score(path, "--max-length", "90", "--truncate")).to_pandas()
