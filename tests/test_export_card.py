@@ -11,7 +11,7 @@ from steps.errors import UserError
 from steps.export.folder import export_model
 from steps.export.parts import parts
 from steps.export.published import published_loss
-from steps.files import write_json
+from steps.files import sha256, write_json
 from steps.objectives.registry import method_names
 from steps.report.csv_file import read_csv
 from tests.conftest import ROOT
@@ -28,6 +28,11 @@ TRAINING = {
     "inputs": {"/home/somebody/groups/train.parquet": "0" * 64},
     "machine": {"node": "some-host"},
 }
+
+
+def training_card(path: Path, model: Path, **changes) -> Path:
+    write_json(path, TRAINING | {"outputs": {"/home/somebody/model": sha256(model)}} | changes)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +53,8 @@ def folder(model: Path, results: tuple[Path, Path], tmp_path_factory) -> Path:
     smollm2 = {"backbone": SmolLM2Backbone(source="smollm2")}
     experiment = load_experiment(yaml).model_copy(update=smollm2)
     output = tmp_path_factory.mktemp("full") / "exported"
-    write_json(output.parent / "card.json", TRAINING)
-    export_model(model, output, experiment, evaluation, output.parent / "card.json")
+    card = training_card(output.parent / "card.json", model)
+    export_model(model, output, experiment, evaluation, card)
     return output
 
 
@@ -118,9 +123,18 @@ def test_an_evaluation_without_its_experiment_is_refused(model: Path, results, t
 
 
 def test_another_run_card_is_refused(model: Path, tmp_path: Path) -> None:
-    write_json(tmp_path / "card.json", TRAINING | {"step": "score"})
+    card = training_card(tmp_path / "card.json", model, step="score")
     with pytest.raises(UserError, match="no run card of the train step"):
-        export_model(model, tmp_path / "out", None, None, tmp_path / "card.json")
+        export_model(model, tmp_path / "out", None, None, card)
+    training_card(card, model, outputs={"another": "0" * 64})
+    with pytest.raises(UserError, match="the run card of another model"):
+        export_model(model, tmp_path / "out", None, None, card)
+
+
+def test_another_experiment_is_refused(model: Path, results, tmp_path: Path) -> None:
+    experiment = load_experiment(results[0]).model_copy(update={"seeds": [0]})
+    with pytest.raises(UserError, match="'Synthetic' trains no icrm with seed 1"):
+        export_model(model, tmp_path / "out", experiment, None, None)
 
 
 def test_the_guide_has_loss_and_source_of_every_method() -> None:

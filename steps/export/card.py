@@ -20,6 +20,10 @@ _PATHS = {  # of the machine that trained; a card is public
     "data": {"train", "evaluation", "samples", "problems"},
     "generator": {"model": {"path"}},
 }
+_INTRODUCTION = """\
+A reward model: it gives a conversation that ends with an answer one number, the higher the better
+the answer. Trained and exported by the ICRM pipeline, which compares objectives of reward models
+under equal conditions."""
 _USE = """\
 ```python
 from transformers import AutoTokenizer, pipeline
@@ -48,7 +52,7 @@ class Origin:
 
     facts: dict[str, Any]  # reward_model.json
     experiment: Experiment | None
-    scores: pd.DataFrame | None  # of `steps.export.scores`
+    scores: pd.DataFrame | None  # of `steps.export.scores`, never without the experiment
     provenance: dict[str, Any]
 
 
@@ -66,13 +70,6 @@ def model_card(origin: Origin) -> str:
     }
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections.items())
     return f"---\n{_front_matter(origin, title)}\n---\n\n# {title}\n\n{_INTRODUCTION}\n\n{body}\n"
-
-
-_INTRODUCTION = (
-    "A reward model: it gives a conversation that ends with an answer one number, the higher the "
-    "better the answer. Trained and exported by the ICRM pipeline, which compares objectives of "
-    "reward models under equal conditions."
-)
 
 
 def _title(origin: Origin) -> str:
@@ -146,12 +143,11 @@ def _scores(origin: Origin) -> str:
         return "The export was given no evaluation."
     if origin.scores.empty:
         return "This method was not evaluated by itself."
+    percent = 100 * origin.experiment.evaluation.confidence
     lines = [
-        "| evaluation set | metric | this model | mean over seeds | 95 % interval | n | seeds |",
+        f"| set | metric | this model | mean over seeds | {percent:g} % interval | n | seeds |",
         "|---|---|---|---|---|---|---|",
     ]
-    if origin.experiment:
-        lines[0] = lines[0].replace("95", f"{100 * origin.experiment.evaluation.confidence:g}")
     for row in origin.scores.itertuples():
         own = "–" if pd.isna(row.this_model) else f"{row.this_model:.3f}"
         interval = f"[{row.ci_low:.3f}, {row.ci_high:.3f}]"

@@ -38,6 +38,8 @@ def export_model(
     source = open_source(model)
     weights = read_weights(source)
     method, seed = source.facts["method"], source.facts["seed"]
+    if experiment is not None:
+        _check_experiment(experiment, method, seed)
     scores = None
     if evaluation is not None:
         scores = model_scores(evaluation, experiment, method, seed)
@@ -60,14 +62,24 @@ def _provenance(source: Source, training_card: Path | None) -> dict[str, Any]:
     files = {p.name: sha256(p) for p in read}
     facts = {"model_files": files, "export": code_facts(), "training": None}
     if training_card is not None:
-        facts["training"] = _training(training_card)
+        facts["training"] = _training(training_card, source.folder)
     return facts
 
 
-def _training(path: Path) -> dict[str, Any]:
+def _check_experiment(experiment: Experiment, method: str, seed: int) -> None:
+    if method not in experiment.trained_methods or seed not in experiment.seeds:
+        raise UserError(
+            f"the experiment '{experiment.title}' trains no {method} with seed {seed}; give the "
+            "one that this model was trained in"
+        )
+
+
+def _training(path: Path, model: Path) -> dict[str, Any]:
     card = read_json(path)
-    keys = ("commit", "uncommitted_changes", "versions", "settings", "seed", "inputs")
+    keys = ("commit", "uncommitted_changes", "versions", "settings", "seed", "inputs", "outputs")
     if not isinstance(card, dict) or not set(keys) <= card.keys() or card.get("step") != "train":
         raise UserError(f"{path} is no run card of the train step; give that of this model")
-    facts = {key: card[key] for key in keys}
+    if sha256(model) not in card["outputs"].values():
+        raise UserError(f"{path} is the run card of another model than {model}; give its own")
+    facts = {key: card[key] for key in keys if key != "outputs"}
     return facts | {"inputs": {"/".join(Path(p).parts[-2:]): h for p, h in card["inputs"].items()}}
