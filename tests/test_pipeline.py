@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
@@ -126,6 +127,27 @@ def test_a_changed_section_retrains_only_the_methods_that_read_it(undisturbed: P
     path.write_text(before)
     retrained = re.findall(r"^rule train:.*?wildcards: method=(\w+)", plan, re.M | re.S)
     assert set(retrained) == {"icrm"}, plan
+
+
+def test_a_reference_model_gets_the_rewards_that_it_has_here(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    """One of the run's own models, as that of somebody else."""
+    folder = tmp_path / "tree"
+    shutil.copytree(undisturbed, folder, symlinks=True)
+    shutil.copytree(folder / "results/tiny/models/orm/seed0", tmp_path / "theirs")
+    config = folder / "config/tiny.yaml"
+    entry = f"reference_models: {{theirs: {{source: local, path: {tmp_path / 'theirs'}}}}}\n"
+    config.write_text(config.read_text() + entry)
+    result = run(folder, "tables", "--rerun-triggers", "mtime", "input")
+    assert result.returncode == 0, result.stdout + result.stderr
+    items = folder / "results/tiny/benchmarks/items/example"
+    theirs, ours = (
+        np.array(read_items(items / name, REWARDBENCH)["rewards"].tolist())
+        for name in ("theirs.parquet", "orm/seed0.parquet")
+    )
+    assert theirs == pytest.approx(ours, abs=1e-5)
+    assert "\n| theirs " in (folder / "results/tiny/tables/main.md").read_text()
 
 
 def test_killed_runs_end_with_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:

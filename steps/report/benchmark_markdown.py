@@ -64,11 +64,13 @@ def _reading(table: NumberTable, experiment: Experiment) -> list[str]:
 
 
 def _differences(result: BenchmarkResult, experiment: Experiment) -> list[str]:
-    """A sentence for each two trained methods and number, paired over the same prompts."""
+    """A sentence for each two trained methods and headline number, paired over the same prompts.
+
+    Where every headline number is refused, for each part.
+    """
+    headline = result.differences["number"].isin(result.benchmark.headline)
     sentences = []
-    for row in result.differences.itertuples():
-        if row.number not in result.benchmark.headline:
-            continue
+    for row in result.differences[headline | ~headline.any()].itertuples():
         one_run = ", one run only" if row.seeds == 1 else ""
         names = [row_title(name, experiment) for name in (row.method, row.reference)]
         value = f"{percent(row.value, '+')} {percent_interval(row.ci_low, row.ci_high, '+')}"
