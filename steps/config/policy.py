@@ -39,6 +39,9 @@ class PairSelection(Section):
 
     minimum_gap: float = Field(0.0, ge=0)  # of the two rewards, which must differ anyway
     drop_equal_texts: bool = True
+    # Prompts that differ from an evaluation prompt by little more than their numbers, as generated
+    # sums all do. Equal ones are always dropped.
+    drop_near_duplicates: bool = True
     drop_unfinished: bool = False  # samples that were cut at max_new_tokens
     seed: int = Field(0, ge=0)  # of the draw among samples of equal reward
 

@@ -93,12 +93,13 @@ def drop_shared_prompts(sets: dict[str, list[PromptGroup]]) -> int:
 
 
 def drop_matching_prompts(
-    groups: list[PromptGroup], others: dict[str, list[PromptGroup]]
+    groups: list[PromptGroup], others: dict[str, list[PromptGroup]], drop_near: bool
 ) -> tuple[list[PromptGroup], dict[str, Any]]:
     """Take out the groups whose prompts equal, or are near-duplicates of, a prompt of ``others``.
 
     Args:
         others: evaluation groups by set name.
+        drop_near: near-duplicates go too, and are not only reported.
     Returns:
         The groups left, and the report, ready for JSON.
     """
@@ -106,7 +107,8 @@ def drop_matching_prompts(
     comparisons = []
     for name, second in others.items():
         matches = match_prompts(groups, second)
-        dropped |= {group_id for group_id, _ in [*matches.equal, *matches.near]}
+        found = [*matches.equal, *matches.near] if drop_near else matches.equal
+        dropped |= {group_id for group_id, _ in found}
         comparisons.append({"set": name, **_described(matches)})
     return [group for group in groups if group.group_id not in dropped], {
         "near_duplicate_threshold": NEAR_DUPLICATE,

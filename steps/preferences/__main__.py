@@ -31,7 +31,7 @@ def main() -> None:
     scored = read_rewards(arguments.scores, groups)
     rewards_of = {g.group_id: each.rewards for g, each in zip(groups, scored, strict=True)}
     evaluation = {str(path): read_groups(path) for path in arguments.evaluation}
-    kept, report = drop_matching_prompts(groups, evaluation)
+    kept, report = drop_matching_prompts(groups, evaluation, settings.drop_near_duplicates)
     pairs, counts = select_pairs(
         kept, [rewards_of[g.group_id] for g in kept], settings, partial(asked, sampling=sampling)
     )
