@@ -243,6 +243,7 @@ def test_the_tables_hold_every_set_and_the_pooled_one(tmp_path: Path):
     parts = of_orm[["in_distribution", "out_of_distribution"]]
     assert of_orm["all"] == pytest.approx(parts.mean())
     assert set(brier["seeds"]) == {2}
+    assert {ACCURACY, CONFIDENCE} <= set(table["metric"]) - set(gaps["metric"])
     lengths = rows.loc[("picked_length", "all", "longest")]
     assert (lengths["seeds"] == 0).all() and lengths["t_half_width"].isna().all()
     gap = gaps[
