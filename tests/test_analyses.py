@@ -13,6 +13,7 @@ from steps.evaluate.analyses.calibration import ACCURACY, BRIER, CONFIDENCE, ECE
 from steps.evaluate.analyses.collect import collect_analyses
 from steps.evaluate.analyses.length import (
     LONGER,
+    PICKED,
     POOLED_CORRELATION,
     SHORTER,
     lengths_of_pairs,
@@ -242,6 +243,7 @@ def test_the_tables_hold_every_set_and_the_pooled_one(tmp_path: Path):
     parts = of_orm[["in_distribution", "out_of_distribution"]]
     assert of_orm["all"] == pytest.approx(parts.mean())
     assert set(brier["seeds"]) == {2}
+    assert {ACCURACY, CONFIDENCE} <= set(table["metric"]) - set(gaps["metric"])
     lengths = rows.loc[("picked_length", "all", "longest")]
     assert (lengths["seeds"] == 0).all() and lengths["t_half_width"].isna().all()
     gap = gaps[
@@ -253,3 +255,23 @@ def test_the_tables_hold_every_set_and_the_pooled_one(tmp_path: Path):
     pooled = rows.loc[(POOLED_CORRELATION.metric, "all")]["value"]
     assert gap["value"] == pytest.approx(pooled["icrm"] - pooled["orm"])
     assert gap["ci_low"] <= gap["value"] <= gap["ci_high"]
+
+
+def test_pooled_curves_have_the_same_problems_at_every_n(tmp_path: Path):
+    of_four, of_eight = (
+        write_experiment(tmp_path / str(size), problems=2, responses=size, seeds=(0,))
+        for size in (4, 8)
+    )
+    experiment = load_experiment(of_four[0])
+    few, _, _ = read_evaluation_sets(experiment, of_four[1])
+    _, many, _ = read_evaluation_sets(experiment, of_eight[1])
+    collected = collect_analyses(experiment, [few, many])
+    for metric in (PICKED, PROXY, GOLD):
+        numbers = {
+            name: {k.at for k in keys if k.metric == metric} for name, keys in collected.items()
+        }
+        assert numbers == {
+            "in_distribution": {1, 2, 4},
+            "out_of_distribution": {1, 2, 4, 8},
+            "all": {1, 2, 4},
+        }

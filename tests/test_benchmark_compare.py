@@ -75,6 +75,23 @@ def test_a_number_without_all_its_subsets_is_refused(tables) -> None:
     assert "Score" not in set(tables["differences.csv"]["number"])
 
 
+def test_a_refused_number_is_in_no_table(experiment: Experiment) -> None:
+    # The means of RM-Bench's safety pool two subsets: they have values with only one of them.
+    benchmark = BENCHMARKS["rmbench"]
+    runs = {}
+    for place, method in enumerate(("orm", "icrm")):
+        rows = random_rows(benchmark, np.random.default_rng(place), most_rows=3)
+        kept = [each for each in rows if each[1] != "safety-response"]
+        runs[method, 0] = make_table(benchmark, kept)
+    chosen = experiment.model_copy(update={"methods": ["orm", "icrm"], "seeds": [0]})
+    tables = compare(runs, benchmark, chosen)
+    assert row(tables["methods.csv"], method="orm", number="Score").note.startswith("refused: ")
+    for table in tables.values():
+        given = set(table.loc[table["value"].notna(), "number"])
+        assert "math" in given
+        assert not given & {"safety", "hard", "Score"}
+
+
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_one_run_alone_has_the_scores_of_the_score_command(name, experiment: Experiment) -> None:
     benchmark = BENCHMARKS[name]

@@ -1,5 +1,6 @@
 """A benchmark's tables for people: what is shown, refused and said beside it."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from steps.benchmarks.registry import BENCHMARKS
 from steps.benchmarks.rewardbench_subsets import ROWS
 from steps.config import Experiment, load_experiment
 from steps.report.benchmark_table import BenchmarkResult, read_results
+from steps.report.main_table import MISSING
 from steps.report.tables import benchmark_files
 from tests.benchmark_items import make_table, random_rows
 from tests.conftest import ROOT
@@ -30,6 +32,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, experiment: Experiment) ->
     """Numbers of random items of one section and of one subset more."""
     folder = tmp_path_factory.mktemp("results")
     runs = [("orm", 0), ("orm", 1), ("orm_ensemble", 0), ("other-rm", None), ("generator", None)]
+    runs += [("random", 0), ("random", 1)]
     wanted = {*ROWS["Chat Hard"], "hep-go"}
     items = {}
     for place, run in enumerate(runs):
@@ -54,7 +57,7 @@ def test_sections_come_first_and_what_is_missing_stays_empty(result, experiment)
     assert [number for _, number in table.columns] == [*ROWS, "Score"]
     assert table.counts[1] == "18"
     rows = {title: (seeds, cells) for title, seeds, cells in table.rows}
-    assert list(rows)[2:] == ["other-rm", "Generator log-probability"]
+    assert list(rows)[2:] == ["other-rm", "Generator log-probability", "Random"]
     seeds, cells = rows["ORM"]
     found = result.methods.set_index(["method", "number"]).loc[("orm", "Chat Hard")]
     shown = (found["value"], found["ci_low"], found["ci_high"], found["t_half_width"])
@@ -63,7 +66,10 @@ def test_sections_come_first_and_what_is_missing_stays_empty(result, experiment)
     assert [str(cells[k]) for k in (0, 2, 3, 4)] == ["–"] * 4
     # A trained number that rests on one run is marked; what is not trained here is not.
     marks = {title: cells[1].mark for title, _, cells in table.rows}
-    assert [bool(mark) for mark in marks.values()] == [False, True, False, False]
+    assert [bool(mark) for mark in marks.values()] == [False, True, False, False, False]
+    # Draws of a rule are no seeds of training.
+    untrained = [(seeds, cells[1].spread) for seeds, cells in list(rows.values())[2:]]
+    assert untrained == [(MISSING, "")] * 3
 
 
 def test_the_text_says_what_is_refused_marked_and_cut(result, experiment, results) -> None:
@@ -76,8 +82,16 @@ def test_the_text_says_what_is_refused_marked_and_cut(result, experiment, result
     assert text.count("'mt-bench-hard' has 3 items") == 1
     assert "- other-rm: 2 items truncated.\n" in text and "ORM: 0 items" not in text
     assert "| hep-go " in text
-    assert "ORM ensemble - ORM, Chat Hard: " in text and "one run only" in text
+    assert "ORM ensemble - ORM, Chat Hard (n = 18): " in text and "one run only" in text
+    assert "no difference above is corrected for how many there are, and about one in 20 " in text
     assert "Score: +" not in text and "Score: -" not in text
+
+
+def test_a_difference_within_the_spread_over_seeds_says_so(result, experiment, results) -> None:
+    differences = result.differences.assign(value=0.2, ci_low=0.1, ci_high=0.3, t_half_width=0.25)
+    changed = dataclasses.replace(result, differences=differences)
+    text = benchmark_files(changed, experiment, results)["benchmark_example.md"]
+    assert "higher, within the spread over seeds." in text
 
 
 def test_latex_has_as_many_cells_in_every_row(result, experiment, results) -> None:

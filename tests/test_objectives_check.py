@@ -62,6 +62,7 @@ def test_whatever_else_fails_is_named_when_the_method_is_loaded(
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(declaration, "import_module", fail)
+    declaration.load_method.cache_clear()  # another test may have loaded a method of this name
     with pytest.raises(UserError, match=r"methods/mine\.py cannot be imported \(ZeroDivisionErr"):
         declaration.load_method("mine")
 

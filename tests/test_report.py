@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from steps.config import Experiment, load_experiment
+from steps.config.schema import Evaluation, LocalBackbone
 from steps.errors import UserError
 from steps.evaluate.evaluate import evaluate
 from steps.evaluate.load import EvaluationSet, read_evaluation_sets
@@ -315,6 +316,11 @@ def test_a_damaged_evaluation_is_noticed(
     [
         ({"methods": ["orm", "icrm"]}, "methods orm, grm_release, icrm, the experiment has orm, "),
         ({"seeds": [0]}, "seeds 0, 1, the experiment has 0;"),
+        (
+            {"reference_models": {"other": LocalBackbone(source="local", path="models/other")}},
+            r"reference_models \(none\), the experiment has other;",
+        ),
+        ({"evaluation": Evaluation(confidence=0.9)}, "evaluation .* has .*confidence=0.9;"),
     ],
 )
 def test_an_evaluation_of_another_experiment_is_refused(

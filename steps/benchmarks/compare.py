@@ -56,7 +56,6 @@ class Comparison:
     """
 
     def __init__(self, items: dict[Run, pd.DataFrame], benchmark: Benchmark):
-        self.items, self.benchmark = items, benchmark
         present = {subset for table in items.values() for subset in table["subset"]}
         self.numbers = benchmark.numbers(present)
         parts = [
@@ -67,6 +66,14 @@ class Comparison:
         self.runs_of: dict[str, list[Run]] = {}
         for run in items:
             self.runs_of.setdefault(run[0], []).append(run)
+        # Other runs of a method have read the same texts.
+        self.counts = {name: count_items(items[runs[0]]) for name, runs in self.runs_of.items()}
+        # By (method, name of the number), of `note_of`.
+        self.notes: dict[tuple[str, str], str] = {}
+        for method, counts in self.counts.items():
+            own = [self.of_method(number, method) for number in self.numbers]
+            for number, value in zip(own, point_values(self.means, own), strict=True):
+                self.notes[method, number.name] = note_of(number, benchmark, counts, value)
 
     def of_run(self, number: Number, run: Run) -> Number:
         """Return the number of one run."""
@@ -82,6 +89,14 @@ class Comparison:
         runs = self.runs_of[method]
         values = point_values(self.means, [self.of_run(number, run) for run in runs])
         return {seed: value for (_, seed), value in zip(runs, values, strict=True)}
+
+    def given(self, *methods: str) -> list[Number]:
+        """Return the numbers that are refused to none of the methods."""
+        return [
+            number
+            for number in self.numbers
+            if not any(is_refusal(self.notes[method, number.name]) for method in methods)
+        ]
 
 
 def _prefix(run: Run) -> str:
@@ -108,11 +123,10 @@ def _runs(comparison: Comparison) -> pd.DataFrame:
     rows = [
         (method, seed, number.name, value)
         for method in comparison.runs_of
-        for number in comparison.numbers
+        for number in comparison.given(method)
         for seed, value in comparison.run_values(number, method).items()
     ]
-    table = pd.DataFrame(rows, columns=RUN_COLUMNS)
-    return table.astype({"seed": "Int64"}).dropna(subset="value")
+    return pd.DataFrame(rows, columns=RUN_COLUMNS).astype({"seed": "Int64"})
 
 
 def _methods(comparison: Comparison, experiment: Experiment) -> pd.DataFrame:
@@ -123,10 +137,8 @@ def _methods(comparison: Comparison, experiment: Experiment) -> pd.DataFrame:
     rows = []
     for (method, number), found in zip(keys, estimates, strict=True):
         runs = comparison.runs_of[method]
-        # Other runs of a method have read the same texts.
-        counts = count_items(comparison.items[runs[0]])
-        note = note_of(number, comparison.benchmark, counts, found.value)
-        used = counts.reindex(number.subsets, fill_value=0).sum()
+        note = comparison.notes[method, number.name]
+        used = comparison.counts[method].reindex(number.subsets, fill_value=0).sum()
         spread = t_half_width(comparison.run_values(number, method), level)
         if is_refusal(note):
             found, spread = REFUSED, np.nan
@@ -142,7 +154,7 @@ def _differences(comparison: Comparison, experiment: Experiment) -> pd.DataFrame
         (method, reference, number)
         for place, method in enumerate(experiment.methods)
         for reference in experiment.methods[:place]
-        for number in comparison.numbers
+        for number in comparison.given(method, reference)
     ]
     wanted = []
     for method, reference, number in pairs:
@@ -156,7 +168,7 @@ def _differences(comparison: Comparison, experiment: Experiment) -> pd.DataFrame
         spread = t_half_width_of_difference(mine, other, experiment.evaluation.confidence)
         bounds = (each.value, each.ci_low, each.ci_high)
         rows.append((method, reference, number.name, *bounds, min(len(mine), len(other)), spread))
-    return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS).dropna(subset="value")
+    return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS)
 
 
 def main() -> None:

@@ -31,8 +31,8 @@ def check_manifest(folder: Path, tables: dict[str, pd.DataFrame], experiment: Ex
     Args:
         tables: by file name.
     Raises:
-        UserError: the evaluation is of other methods, seeds or sets than the experiment has, or a
-            file is not as it was written.
+        UserError: the evaluation is of other methods, seeds, sets, reference models or settings
+            than the experiment has, or a file is not as it was written.
     """
     manifest = read_json(folder / NAME)
     for key, wanted in _made_of(experiment).items():
@@ -64,8 +64,10 @@ def _made_of(experiment: Experiment) -> dict[str, list[Any]]:
         "methods": experiment.methods,
         "seeds": experiment.seeds,
         "evaluation_sets": experiment.evaluation_sets,
+        "reference_models": list(experiment.reference_models),
+        "evaluation": [f"{key}={value}" for key, value in experiment.evaluation],
     }
 
 
 def _listed(values: list[Any]) -> str:
-    return ", ".join(map(str, values))
+    return ", ".join(map(str, values)) or "(none)"

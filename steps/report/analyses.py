@@ -4,7 +4,7 @@ import pandas as pd
 
 from steps.config import Experiment
 from steps.report.analysis_sections import Column, Section, sections
-from steps.report.conclusions import UNSEEN, seed_caution, signed, verdict
+from steps.report.conclusions import UNSEEN, exploratory, seed_caution, signed, verdict
 from steps.report.load import Evaluation
 from steps.report.main_table import format_spread, main_cell
 from steps.report.markdown import bullets, grid
@@ -29,9 +29,7 @@ def analyses_markdown(evaluation: Evaluation, experiment: Experiment) -> str:
     level = f"{100 * experiment.evaluation.confidence:g}%"
     parts.append(
         f"In brackets: {level} bootstrap interval over problems; ±: half of the {level} t-interval "
-        "over seeds. These analyses explore: no difference above is corrected for how many there "
-        "are, and about one in "
-        f"{1 / (1 - experiment.evaluation.confidence):.0f} excludes zero by chance. All sets, "
+        f"over seeds. These analyses explore: {exploratory(experiment.evaluation)}. All sets, "
         "baselines, bins and Ns: analyses.csv and analysis_differences.csv.\n"
     )
     return "\n".join(parts)

@@ -9,7 +9,7 @@ from steps.report.benchmark_table import (
     percent_interval,
     row_title,
 )
-from steps.report.conclusions import verdict
+from steps.report.conclusions import UNSEEN, exploratory, seed_caution, verdict
 from steps.report.main_table import ONE_RUN
 from steps.report.markdown import bullets, grid
 
@@ -28,6 +28,7 @@ def benchmark_markdown(result: BenchmarkResult, experiment: Experiment) -> str:
     differences = _differences(result, experiment)
     if differences:
         parts += ["## Between the trained methods\n", bullets(differences)]
+        parts.append(f"These explore: {exploratory(experiment.evaluation)}.\n")
     return "\n".join(parts)
 
 
@@ -64,16 +65,27 @@ def _reading(table: NumberTable, experiment: Experiment) -> list[str]:
 
 
 def _differences(result: BenchmarkResult, experiment: Experiment) -> list[str]:
+<<<<<<< HEAD
     """A sentence for each two trained methods and headline number, paired over the same prompts.
 
     Where every headline number is refused, for each part.
     """
     headline = result.differences["number"].isin(result.benchmark.headline)
+=======
+    """A sentence for each two trained methods and number, paired over the same prompts."""
+    counts = result.methods.set_index(["method", "number"])["n"]
+>>>>>>> w-fixa
     sentences = []
     for row in result.differences[headline | ~headline.any()].itertuples():
         one_run = ", one run only" if row.seeds == 1 else ""
         names = [row_title(name, experiment) for name in (row.method, row.reference)]
         value = f"{percent(row.value, '+')} {percent_interval(row.ci_low, row.ci_high, '+')}"
-        reading = verdict(row.ci_low, row.ci_high)
-        sentences.append(f"{' - '.join(names)}, {row.number}: {value}{one_run}: {reading}.")
+        n = counts[row.method, row.number]
+        reading = [verdict(row.ci_low, row.ci_high)]
+        if reading != [UNSEEN]:
+            reading.append(seed_caution(row.value, row.t_half_width))
+        sentences.append(
+            f"{' - '.join(names)}, {row.number} (n = {n}): {value}{one_run}: "
+            f"{', '.join(filter(None, reading))}."
+        )
     return sentences

@@ -67,24 +67,24 @@ class BenchmarkResult:
         rows = []
         for method in dict.fromkeys(self.methods["method"]):
             of_method = [found.loc[(method, number)] for number in numbers]
-            drawn = method not in experiment.methods
-            cells = [_cell(row, drawn) for row in of_method]
-            rows.append((row_title(method, experiment), str(of_method[0]["seeds"]), cells))
+            trained = method in experiment.methods
+            cells = [_cell(row, trained) for row in of_method]
+            seeds = str(of_method[0]["seeds"]) if trained else MISSING
+            rows.append((row_title(method, experiment), seeds, cells))
         most = self.methods.groupby("number")["n"].max()
         counts = [str(most[number]) for number in numbers]
         return NumberTable([(self.title, number) for number in numbers], rows, counts)
 
 
-def _cell(row: pd.Series, untrained: bool) -> Cell:
+def _cell(row: pd.Series, trained: bool) -> Cell:
     if np.isnan(row["value"]):
         return Cell(MISSING)
+    value, interval = percent(row["value"]), percent_interval(row["ci_low"], row["ci_high"])
+    if not trained:  # the runs of a rule differ by how it breaks ties, not by a seed of training
+        return Cell(value, interval)
     half_width = row["t_half_width"]
-    return Cell(
-        percent(row["value"]),
-        percent_interval(row["ci_low"], row["ci_high"]),
-        "" if np.isnan(half_width) else f"±{percent(half_width)}",
-        ONE_RUN if row["seeds"] == 1 and not untrained else "",
-    )
+    spread = "" if np.isnan(half_width) else f"±{percent(half_width)}"
+    return Cell(value, interval, spread, ONE_RUN if row["seeds"] == 1 else "")
 
 
 def percent(value: float, sign: str = "") -> str:

@@ -55,6 +55,14 @@ def seed_caution(value: float, t_half_width: float) -> str:
     return "within the spread over seeds" if t_half_width >= abs(value) else ""
 
 
+def exploratory(settings: Settings) -> str:
+    """Say what differences that are not corrected for their number cannot show."""
+    return (
+        "no difference above is corrected for how many there are, and about one in "
+        f"{1 / (1 - settings.confidence):.0f} excludes zero by chance"
+    )
+
+
 def family(
     evaluation: Evaluation, columns: list[tuple[str, str]], references: list[str]
 ) -> pd.DataFrame:

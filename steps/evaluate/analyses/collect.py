@@ -5,9 +5,14 @@ from typing import NamedTuple
 
 from steps.config import Experiment
 from steps.evaluate.analyses.calibration import calibration
-from steps.evaluate.analyses.length import lengths_of_pairs, picked_lengths, pooled_correlation
+from steps.evaluate.analyses.length import (
+    PICKED,
+    lengths_of_pairs,
+    picked_lengths,
+    pooled_correlation,
+)
 from steps.evaluate.analyses.measure import Key, Measure, Measures, Sums, all_problems
-from steps.evaluate.analyses.over_optimisation import over_optimisation
+from steps.evaluate.analyses.over_optimisation import GOLD, PROXY, over_optimisation
 from steps.evaluate.analyses.prefixes import prefixes
 from steps.evaluate.analyses.token_changes import token_changes
 from steps.evaluate.analyses.wrong_step import wrong_step_auc
@@ -15,6 +20,9 @@ from steps.evaluate.baselines import REFERENCES, baseline_rewards
 from steps.evaluate.collect import NO_SEED, POOLED
 from steps.evaluate.load import EvaluationSet
 from steps.evaluate.pair_accuracy import coin_wins, strict_wins
+
+# The curves over N: the same problems at every N.
+OVER_N = (PICKED, PROXY, GOLD)
 
 
 class Run(NamedTuple):
@@ -67,14 +75,26 @@ def _runs(experiment: Experiment, eval_set: EvaluationSet) -> Iterator[tuple[Run
 
 
 def _pool(sets: list[dict[Key, dict[Run, Measure]]]) -> dict[Key, dict[Run, Measure]]:
-    """Add up the sums of several sets; a problem in two sets is one."""
+    """Add up the sums of several sets; a problem in two sets is one.
+
+    A curve over N has those Ns that all its sets reach: beyond, it would go on with fewer problems.
+    """
     pooled: dict[Key, dict[Run, Measure]] = {}
+    shared = {metric: _shared_numbers(sets, metric) for metric in OVER_N}
     for keys in sets:
         for key, runs in keys.items():
+            if key.metric in shared and key.at not in shared[key.metric]:
+                continue
             for run, measure in runs.items():
                 of_key = pooled.setdefault(key, {})
                 of_key[run] = _added(of_key[run], measure) if run in of_key else measure
     return pooled
+
+
+def _shared_numbers(sets: list[dict[Key, dict[Run, Measure]]], metric: str) -> set[float]:
+    """The Ns of a curve in every set that has it."""
+    reached = [{key.at for key in keys if key.metric == metric} for keys in sets]
+    return set.intersection(*filter(None, reached)) if any(reached) else set()
 
 
 def _added(one: Measure, other: Measure) -> Measure:

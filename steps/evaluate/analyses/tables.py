@@ -5,6 +5,7 @@ import pandas as pd
 
 from steps.config import Experiment
 from steps.config.schema import Evaluation
+from steps.evaluate.analyses.calibration import ACCURACY, CONFIDENCE
 from steps.evaluate.analyses.collect import Collected, Run
 from steps.evaluate.analyses.measure import Measure, all_problems
 from steps.evaluate.collect import NO_SEED
@@ -17,6 +18,8 @@ ANALYSIS_DIFFERENCE_COLUMNS = [
     *("method", "reference", "eval_set", "metric", "at"),
     *(*VALUES, "p_value"),
 ]
+# A bin of confidence holds other pairs for every run, so that nothing is paired.
+UNPAIRED = (ACCURACY, CONFIDENCE)
 
 
 def analysis_tables(
@@ -35,7 +38,8 @@ def analysis_tables(
             names = {"eval_set": eval_set} | key._asdict()
             values, compared = _estimate(keys[key], experiment)
             rows += [names | row for row in values]
-            gaps += [names | row for row in compared]
+            if key.metric not in UNPAIRED:
+                gaps += [names | row for row in compared]
     return (
         pd.DataFrame(rows, columns=ANALYSIS_COLUMNS),
         pd.DataFrame(gaps, columns=ANALYSIS_DIFFERENCE_COLUMNS),
