@@ -65,16 +65,12 @@ def _reading(table: NumberTable, experiment: Experiment) -> list[str]:
 
 
 def _differences(result: BenchmarkResult, experiment: Experiment) -> list[str]:
-<<<<<<< HEAD
     """A sentence for each two trained methods and headline number, paired over the same prompts.
 
     Where every headline number is refused, for each part.
     """
     headline = result.differences["number"].isin(result.benchmark.headline)
-=======
-    """A sentence for each two trained methods and number, paired over the same prompts."""
     counts = result.methods.set_index(["method", "number"])["n"]
->>>>>>> w-fixa
     sentences = []
     for row in result.differences[headline | ~headline.any()].itertuples():
         one_run = ", one run only" if row.seeds == 1 else ""
