@@ -11,7 +11,7 @@ from steps.errors import UserError
 from steps.export.folder import export_model
 from steps.export.parts import parts
 from steps.export.published import published_loss
-from steps.files import write_json
+from steps.files import sha256, write_json
 from steps.objectives.registry import method_names
 from steps.report.csv_file import read_csv
 from tests.conftest import ROOT
@@ -25,6 +25,7 @@ TRAINING = {
     "versions": {"torch": "1.2.3", "transformers": "4.5.6"},
     "settings": {},
     "seed": 1,
+    "outputs": {},
     "inputs": {"/home/somebody/groups/train.parquet": "0" * 64},
     "machine": {"node": "some-host"},
 }
@@ -48,7 +49,7 @@ def folder(model: Path, results: tuple[Path, Path], tmp_path_factory) -> Path:
     smollm2 = {"backbone": SmolLM2Backbone(source="smollm2")}
     experiment = load_experiment(yaml).model_copy(update=smollm2)
     output = tmp_path_factory.mktemp("full") / "exported"
-    write_json(output.parent / "card.json", TRAINING)
+    write_json(output.parent / "card.json", TRAINING | {"outputs": {"model": sha256(model)}})
     export_model(model, output, experiment, evaluation, output.parent / "card.json")
     return output
 
@@ -121,6 +122,26 @@ def test_another_run_card_is_refused(model: Path, tmp_path: Path) -> None:
     write_json(tmp_path / "card.json", TRAINING | {"step": "score"})
     with pytest.raises(UserError, match="no run card of the train step"):
         export_model(model, tmp_path / "out", None, None, tmp_path / "card.json")
+
+
+def test_the_card_of_another_model_is_refused(model: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "card.json", TRAINING | {"outputs": {"model": "0" * 64}})
+    with pytest.raises(UserError, match=r"card\.json is not the run card of .*as it is now"):
+        export_model(model, tmp_path / "out", None, None, tmp_path / "card.json")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_settings_are_those_of_the_training(model: Path, results, tmp_path: Path) -> None:
+    """Whatever the experiment file says by now."""
+    card = TRAINING | {"outputs": {"model": sha256(model)}}
+    write_json(tmp_path / "card.json", card | {"settings": {"consistency": {"weight": 0.25}}})
+    experiment = load_experiment(results[0])
+    export_model(model, tmp_path / "out", experiment, None, tmp_path / "card.json")
+    text = (tmp_path / "out/README.md").read_text()
+    assert "weight: 0.25" in text and "0.75 bradley_terry + 0.25 consistency" in text
+    write_json(tmp_path / "card.json", card | {"settings": {"consistency": {"wait": 1}}})
+    with pytest.raises(UserError, match="has settings that this version does not know"):
+        export_model(model, tmp_path / "other", experiment, None, tmp_path / "card.json")
 
 
 def test_the_guide_has_loss_and_source_of_every_method() -> None:
