@@ -17,6 +17,7 @@ from steps.cache import encode as encode_module
 from steps.cache.build import build_cache, plan_batches
 from steps.cache.compute import Models, compute_batch
 from steps.cache.encode import encode_groups
+from steps.cache.journal import Journal
 from steps.cache.key import cache_key
 from steps.cache.shared import reuse, shared_folder
 from steps.cache.store import Cache
@@ -158,6 +159,25 @@ def test_a_journal_without_hashes_is_not_believed(
     (work / "journal.jsonl").write_text(json.dumps(sizes) + "\n")
     assert build_cache(models, encoded, key, 150, work, output) == 0
     assert contents(output) == contents(cache.folder)
+
+
+def test_a_kill_while_the_journal_is_rewritten_loses_no_batch(
+    cache: Cache, parts, tmp_path: Path, monkeypatch
+) -> None:
+    models, encoded, key = parts
+    work, output = tmp_path / "work2", tmp_path / "cache2"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build_module, "compute_batch", stop_after(2))
+        build_cache(models, encoded, key, 150, work, output)
+
+    def half(path: Path, text: str, **_) -> None:
+        path.write_bytes(text[: len(text) // 2].encode())
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "write_text", half)
+        Journal(work)
+    assert build_cache(models, encoded, key, 150, work, output) == 2
 
 
 def test_a_second_writer_is_refused(parts, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ TRAINING = {
     "versions": {"torch": "1.2.3", "transformers": "4.5.6"},
     "settings": {},
     "seed": 1,
+    "outputs": {},
     "inputs": {"/home/somebody/groups/train.parquet": "0" * 64},
     "machine": {"node": "some-host"},
 }
@@ -135,6 +136,19 @@ def test_another_experiment_is_refused(model: Path, results, tmp_path: Path) -> 
     experiment = load_experiment(results[0]).model_copy(update={"seeds": [0]})
     with pytest.raises(UserError, match="'Synthetic' trains no icrm with seed 1"):
         export_model(model, tmp_path / "out", experiment, None, None)
+
+
+def test_the_settings_are_those_of_the_training(model: Path, results, tmp_path: Path) -> None:
+    """Whatever the experiment file says by now."""
+    card = TRAINING | {"outputs": {"model": sha256(model)}}
+    write_json(tmp_path / "card.json", card | {"settings": {"consistency": {"weight": 0.25}}})
+    experiment = load_experiment(results[0])
+    export_model(model, tmp_path / "out", experiment, None, tmp_path / "card.json")
+    text = (tmp_path / "out/README.md").read_text()
+    assert "weight: 0.25" in text and "0.75 bradley_terry + 0.25 consistency" in text
+    write_json(tmp_path / "card.json", card | {"settings": {"consistency": {"wait": 1}}})
+    with pytest.raises(UserError, match="has settings that this version does not know"):
+        export_model(model, tmp_path / "other", experiment, None, tmp_path / "card.json")
 
 
 def test_the_guide_has_loss_and_source_of_every_method() -> None:

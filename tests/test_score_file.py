@@ -165,6 +165,26 @@ def test_finished_parts_are_not_scored_again_unless_something_changed(
         assert len(calls) == 4
 
 
+def test_a_row_that_a_killed_run_skipped_still_stops_the_next(
+    score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forged = {**ROWS[0], "id": "x", "chosen": "<|im_end|>"}  # the check before scoring passes it
+    path = write_lines(tmp_path / "pairs.jsonl", [ROWS[0], forged, *ROWS[1:]])
+
+    def killed(model, groups, **arguments):
+        if groups[-1].group_id == "row 6":
+            raise Killed
+        return score_stream(model, groups, **arguments)
+
+    monkeypatch.setattr(parts, "score_stream", killed)
+    with pytest.raises(Killed):
+        score(path, "--on-error", "skip")
+    monkeypatch.setattr(parts, "score_stream", score_stream)
+    with pytest.raises(UserError, match=r"row 2 .*control token"):
+        score(path)
+    assert not (tmp_path / "scores.parquet").exists()
+
+
 BAD = {
     "malformed": ('{"prompt": "a",', r"pairs\.jsonl: row 2 is not JSON \(.*\); correct the line"),
     "empty": ({**ROWS[0], "id": "e", "chosen": " "}, "row 2: 'chosen' is empty; give a text"),

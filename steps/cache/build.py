@@ -34,7 +34,7 @@ from steps.progress import Progress
 from steps.stop import leave, stop_requests
 
 PLAN = "plan.json"
-OWN_FILES = {*ARRAYS, "index.parquet", "meta.json", PLAN, JOURNAL}
+OWN_FILES = {*ARRAYS, "index.parquet", "meta.json", PLAN, JOURNAL, f".{JOURNAL}.part"}
 
 
 def plan_batches(groups: EncodedGroups, tokens_per_batch: int) -> list[slice]:

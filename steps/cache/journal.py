@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from steps.cache.store import ARRAYS
-from steps.files import named_errors
+from steps.files import named_errors, write_text
 
 JOURNAL = "journal.jsonl"
 _BLOCK = 1 << 20
@@ -41,7 +41,7 @@ class Journal:
             self.files = line
             whole.append(line)
         self.batches = len(whole)
-        (work / JOURNAL).write_text("".join(json.dumps(line) + "\n" for line in whole))
+        write_text(work / JOURNAL, "".join(json.dumps(line) + "\n" for line in whole))
         for name in ARRAYS:
             if (work / name).is_file():
                 os.truncate(work / name, self._bytes(name))

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from steps.config import Experiment
@@ -44,6 +45,8 @@ def export_model(
     if evaluation is not None:
         scores = model_scores(evaluation, experiment, method, seed)
     provenance = _provenance(source, training_card)
+    if experiment is not None and training_card is not None:
+        experiment = _as_trained(experiment, provenance["training"]["settings"], training_card)
     with atomic_path(output) as temporary:
         temporary.mkdir(parents=True)
         end_of_turn, pad = write_tokenizer(source.tokenizer, source.config, temporary)
@@ -75,6 +78,7 @@ def _check_experiment(experiment: Experiment, method: str, seed: int) -> None:
 
 
 def _training(path: Path, model: Path) -> dict[str, Any]:
+    """Return what the run card ``path`` says of the training of ``model``."""
     card = read_json(path)
     keys = ("commit", "uncommitted_changes", "versions", "settings", "seed", "inputs", "outputs")
     if not isinstance(card, dict) or not set(keys) <= card.keys() or card.get("step") != "train":
@@ -83,3 +87,17 @@ def _training(path: Path, model: Path) -> dict[str, Any]:
         raise UserError(f"{path} is the run card of another model than {model}; give its own")
     facts = {key: card[key] for key in keys if key != "outputs"}
     return facts | {"inputs": {"/".join(Path(p).parts[-2:]): h for p, h in card["inputs"].items()}}
+
+
+def _as_trained(experiment: Experiment, settings: dict[str, Any], path: Path) -> Experiment:
+    """Return the experiment with the sections of the run card: its file may have changed since."""
+    try:
+        sections = {
+            name: type(getattr(experiment, name)).model_validate(values)
+            for name, values in settings.items()
+        }
+    except (AttributeError, ValidationError) as error:
+        raise UserError(
+            f"{path} has settings that this version does not know; train the model again"
+        ) from error
+    return experiment.model_copy(update=sections)

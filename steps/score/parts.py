@@ -69,6 +69,7 @@ def score_file(job: Job, rows: int, plan: dict[str, Any], output: Path) -> list[
     schema = rewards_schema(job.settings.token_rewards, job.model.files.origin)
     with only_writer(folder):
         _open_folder(folder, plan)
+        _drop_skips(job, folder)
         done = sum(_facts(file)["rows"] for file in folder.glob("*.parquet"))
         progress = Progress(f"score {job.path.name}", rows, "rows", done)
         for number, part in enumerate(_cut(iterate_file(job.path))):
@@ -101,6 +102,13 @@ def _open_folder(folder: Path, plan: dict[str, Any]) -> None:
             return
     remove(folder)
     write_json(folder / "plan.json", plan)
+
+
+def _drop_skips(job: Job, folder: Path) -> None:
+    """Remove parts that left rows out where none may be; whole ones serve either way."""
+    for file in folder.glob("*.parquet"):
+        if not job.skip and _facts(file)["errors"]:
+            remove(file)
 
 
 def _score_part(

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -38,21 +37,6 @@ class ScoredGroup:
     truncated: np.ndarray
     token_rewards: list[np.ndarray] | None = None
     token_ends: list[np.ndarray] | None = None
-
-
-class Scorer(Protocol):
-    """What `stream_groups` needs of a model."""
-
-    layout: str
-    max_length: int
-
-    def encode(self, group: PromptGroup) -> list[Conversation]:
-        """Return a conversation for each response."""
-
-    def score(
-        self, batch: list[Conversation], token_rewards: bool
-    ) -> list[tuple[float, np.ndarray | None]]:
-        """Return reward and, if asked for, token rewards of each conversation."""
 
 
 @dataclass
@@ -91,21 +75,6 @@ def score_stream(
     """
     if token_rewards:
         reward_model.check_token_rewards()
-    return stream_groups(
-        reward_model, groups, max_length, truncate, token_rewards, tokens_per_batch, on_error
-    )
-
-
-def stream_groups(
-    scorer: Scorer,
-    groups: Iterable[PromptGroup],
-    max_length: int | None,
-    truncate: bool,
-    token_rewards: bool,
-    tokens_per_batch: int,
-    on_error: OnError | None,
-) -> Iterator[ScoredGroup]:
-    """Yield the scores of every group; the arguments are those of `score_stream`."""
     waiting: deque[_Pending] = deque()  # the group of each conversation that is not scored yet
     complain = on_error or _raise
 
@@ -113,8 +82,8 @@ def stream_groups(
         for group in groups:
             try:
                 fitting = [
-                    fit(each, max_length or scorer.max_length, truncate)
-                    for each in scorer.encode(group)
+                    fit(each, max_length or reward_model.max_length, truncate)
+                    for each in reward_model.encode(group)
                 ]
             except UserError as error:
                 complain(group, error)
@@ -122,8 +91,8 @@ def stream_groups(
             waiting.extend([_Pending(group, fitting)] * len(fitting))
             yield from fitting
 
-    for batch in cut_batches(conversations(), tokens_per_batch, scorer.layout):
-        for score in scorer.score(batch, token_rewards):
+    for batch in cut_batches(conversations(), tokens_per_batch, reward_model.layout):
+        for score in reward_model.score(batch, token_rewards):
             pending = waiting.popleft()
             pending.scores.append(score)
             if len(pending.scores) < len(pending.conversations):
