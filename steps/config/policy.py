@@ -39,7 +39,8 @@ class PairSelection(Section):
 
     minimum_gap: float = Field(0.0, ge=0)  # of the two rewards, which must differ anyway
     drop_equal_texts: bool = True
-    drop_unfinished: bool = False  # samples that were cut at max_new_tokens
+    # Samples that were cut at max_new_tokens: DPO would learn an end of turn that was not written.
+    drop_unfinished: bool = True
     seed: int = Field(0, ge=0)  # of the draw among samples of equal reward
 
 
