@@ -21,7 +21,7 @@ from steps.preferences.select import select_pairs
 from steps.score.schema import Origin, rewards_schema
 from tests.test_sample import write_experiment
 
-PAPER = PairSelection()
+DEFAULT = PairSelection()
 
 
 def group(texts: str, name: str = "g0", reasons: str | None = None) -> PromptGroup:
@@ -32,14 +32,14 @@ def group(texts: str, name: str = "g0", reasons: str | None = None) -> PromptGro
 
 
 def chosen_and_rejected(
-    rewards: list[float], texts: str, settings: PairSelection = PAPER, reasons: str | None = None
+    rewards: list[float], texts: str, settings: PairSelection = DEFAULT, reasons: str | None = None
 ) -> tuple[str, str]:
-    pairs, _ = select_pairs([group(texts, reasons=reasons)], [np.array(rewards)], settings, str)
+    pairs, _, _ = select_pairs([group(texts, reasons=reasons)], [np.array(rewards)], settings, str)
     (row,) = pairs.itertuples()
     return row.chosen, row.rejected
 
 
-def refused(rewards: list[float], texts: str, settings=PAPER, reasons: str | None = None) -> str:
+def refused(rewards: list[float], texts: str, settings=DEFAULT, reasons: str | None = None) -> str:
     with pytest.raises(UserError) as error:
         chosen_and_rejected(rewards, texts, settings, reasons)
     return str(error.value)
@@ -68,15 +68,19 @@ def test_a_gap_below_the_minimum_is_no_pair() -> None:
     assert chosen_and_rejected([0.0, 0.5], "ab", PairSelection(minimum_gap=0.5)) == ("b", "a")
 
 
-def test_unfinished_samples_can_be_dropped() -> None:
-    strict = PairSelection(drop_unfinished=True)
-    assert chosen_and_rejected([3.0, 2.0, 1.0], "abc", strict, "lss") == ("b", "c")
-    assert chosen_and_rejected([3.0, 2.0, 1.0], "abc", PAPER, "lss") == ("a", "c")
-    assert "fewer than two finished samples" in refused([3.0, 2.0], "ab", strict, "ll")
+def test_unfinished_samples_are_dropped_or_counted() -> None:
+    rewards = [3.0, 2.0, 1.0]
+    assert chosen_and_rejected(rewards, "abc", reasons="lss") == ("b", "c")
+    assert "fewer than two finished samples" in refused([3.0, 2.0], "ab", reasons="ll")
+    keep = PairSelection(drop_unfinished=False)
+    assert chosen_and_rejected(rewards, "abc", keep, "lss") == ("a", "c")
+    groups = [group("abc", f"g{k}", reasons) for k, reasons in enumerate(("lss", "sls", "lsl"))]
+    for settings, unfinished in ((keep, 2), (DEFAULT, 0)):
+        assert select_pairs(groups, [np.array(rewards)] * 3, settings, str)[2] == unfinished
 
 
 def test_one_response_is_no_pair() -> None:
-    assert "fewer than two samples" in refused([3.0], "a")
+    assert "fewer than two finished samples" in refused([3.0], "a")
 
 
 def test_a_constant_reward_model_is_named() -> None:
@@ -86,12 +90,12 @@ def test_a_constant_reward_model_is_named() -> None:
 def test_prompts_without_a_pair_are_counted() -> None:
     groups = [group("ab", "g0"), group("ab", "g1"), group("a", "g2")]
     rewards = [np.array([1.0, 2.0]), np.array([1.0, 1.0]), np.array([0.0])]
-    pairs, counts = select_pairs(groups, rewards, PAPER, lambda prompt: f"{prompt} Box it.")
+    pairs, counts, _ = select_pairs(groups, rewards, DEFAULT, lambda prompt: f"{prompt} Box it.")
     assert pairs["prompt_id"].tolist() == ["g0"]
     assert pairs["prompt"].tolist() == ["Prompt of g0? Box it."]
     assert counts == {
         "prompts whose rewards are all equal": 1,
-        "prompts with fewer than two samples": 1,
+        "prompts with fewer than two finished samples": 1,
     }
 
 
@@ -153,6 +157,7 @@ def test_evaluation_prompts_are_left_out(tmp_path: Path, monkeypatch: pytest.Mon
     assert read_policy_pairs(paths["pairs"])["prompt_id"].tolist() == ["g2"]
     report = json.loads(paths["report.json"].read_text())
     assert report["dropped"] == ["g0", "g1"]
+    assert (report["pairs"], report["unfinished_pairs"]) == (1, 0)
     (comparison,) = report["comparisons"]
     assert comparison["equal_prompts"]["groups"] == [["g0", "h0"]]
     assert comparison["near_duplicate_prompts"]["groups"] == [["g1", "h1"]]

@@ -42,7 +42,8 @@ class PairSelection(Section):
     # Prompts that differ from an evaluation prompt by little more than their numbers, as generated
     # sums all do. Equal ones are always dropped.
     drop_near_duplicates: bool = True
-    drop_unfinished: bool = False  # samples that were cut at max_new_tokens
+    # Samples that were cut at max_new_tokens: DPO would learn an end of turn that was not written.
+    drop_unfinished: bool = True
     seed: int = Field(0, ge=0)  # of the draw among samples of equal reward
 
 

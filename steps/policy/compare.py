@@ -53,8 +53,9 @@ def policy_rows(
         runs = means.reindex(columns=[_run(policy, seed) for seed in seeds])
         if runs.isna().any(axis=None):
             continue
+        trained = 0 if policy == REFERENCE else len(seeds)
         (estimate,) = _estimate([runs.mean(axis=1)], experiment.evaluation)
-        rows.append({"policy": policy} | keys | _shown(estimate, len(means), seeds))
+        rows.append({"policy": policy} | keys | _shown(estimate, len(means), trained))
         single += [
             {"policy": policy, "seed": seed, "value": runs[name].mean()} | keys
             for seed, name in zip(seeds, runs, strict=True)
@@ -83,11 +84,12 @@ def comparison_rows(judged: pd.DataFrame, judge: str, experiment: Experiment) ->
                 for b in seeds[1]
             )
             keys = {"policy": policy, "opponent": opponent, "judge": judge}
-            rows += [keys | row for row in _compared(met, min(seeds, key=len), experiment)]
+            trained = min(len(own) for own in seeds if own != [NO_SEED])
+            rows += [keys | row for row in _compared(met, trained, experiment)]
     return rows
 
 
-def _compared(met: pd.DataFrame, seeds: list[int], experiment: Experiment) -> list[dict]:
+def _compared(met: pd.DataFrame, seeds: int, experiment: Experiment) -> list[dict]:
     settings = experiment.evaluation
     prompts = per_prompt(met)
     estimates = dict(
@@ -143,11 +145,11 @@ def _estimate(values: list[pd.Series], settings: Evaluation) -> list[Estimate]:
     return estimate_ratios(numerators, np.ones_like(numerators), [], settings)[0]
 
 
-def _shown(estimate: Estimate, prompts: int, seeds: list[int]) -> dict[str, float]:
+def _shown(estimate: Estimate, prompts: int, seeds: int) -> dict[str, float]:
     return {
         "value": estimate.value,
         "ci_low": estimate.ci_low,
         "ci_high": estimate.ci_high,
         "n": prompts,
-        "seeds": len(seeds),
+        "seeds": seeds,
     }

@@ -32,15 +32,22 @@ def main() -> None:
     rewards_of = {g.group_id: each.rewards for g, each in zip(groups, scored, strict=True)}
     evaluation = {str(path): read_groups(path) for path in arguments.evaluation}
     kept, report = drop_matching_prompts(groups, evaluation, settings.drop_near_duplicates)
-    pairs, counts = select_pairs(
+    pairs, counts, unfinished = select_pairs(
         kept, [rewards_of[g.group_id] for g in kept], settings, partial(asked, sampling=sampling)
     )
     write_policy_pairs(arguments.output, pairs)
-    write_json(arguments.report, report | {"pairs": len(pairs), "without_pair": counts})
+    report |= {"pairs": len(pairs), "unfinished_pairs": unfinished, "without_pair": counts}
+    write_json(arguments.report, report)
     print(
         f"{arguments.output}: {len(pairs):,} pairs of {len(groups):,} prompts, "
         f"{len(report['dropped']):,} of them left out for evaluation prompts"
     )
+    if unfinished:
+        print(
+            f"{arguments.output}: {unfinished / len(pairs):.0%} of the pairs have a response that "
+            "was cut at max_new_tokens",
+            file=sys.stderr,
+        )
     for what, count in counts.items():
         print(f"{arguments.groups}: {count:,} {what}", file=sys.stderr)
     inputs = [arguments.groups, arguments.scores, *arguments.evaluation]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from steps.config.policy import PairSelection
 from steps.errors import UserError
-from steps.groups.schema import PromptGroup
+from steps.groups.schema import PromptGroup, Response
 from steps.policy.schema import POLICY_PAIRS
 
 
@@ -18,28 +18,29 @@ def select_pairs(
     rewards: list[np.ndarray],
     settings: PairSelection,
     asked: Callable[[str], str],
-) -> tuple[pd.DataFrame, Counter]:
+) -> tuple[pd.DataFrame, Counter, int]:
     """Make one pair of each prompt where the rewards allow it.
 
     Args:
         rewards: of each group, [K].
         asked: turns a group's prompt into the one that the policy reads.
     Returns:
-        Columns `POLICY_PAIRS`, in the order of the groups; and the counts of prompts without a
-        pair, by reason.
+        Columns `POLICY_PAIRS`, in the order of the groups; the counts of prompts without a pair,
+        by reason; and how many pairs have a response that was cut at max_new_tokens.
     Raises:
         UserError: no prompt has a pair.
     """
-    rows, counts = [], Counter()
+    rows, counts, unfinished = [], Counter(), 0
     for group, own in zip(groups, rewards, strict=True):
         pair = _pair(group, own, settings, counts)
         if pair is not None:
             chosen, rejected = pair
             texts = (group.responses[k].text for k in pair)
+            unfinished += any(_is_cut(group.responses[k]) for k in pair)
             rows.append((group.group_id, asked(group.prompt), *texts, own[chosen], own[rejected]))
     if not rows:
         raise UserError(f"no prompt gives a pair: {_reasons(groups, rewards, counts)}")
-    return pd.DataFrame(rows, columns=POLICY_PAIRS.names), counts
+    return pd.DataFrame(rows, columns=POLICY_PAIRS.names), counts, unfinished
 
 
 def _pair(
@@ -49,7 +50,7 @@ def _pair(
     usable = [
         k
         for k, response in enumerate(group.responses)
-        if not (settings.drop_unfinished and response.finish_reason == "length")
+        if not (settings.drop_unfinished and _is_cut(response))
     ]
     if len(usable) < 2:
         what = "finished samples" if settings.drop_unfinished else "samples"
@@ -72,6 +73,10 @@ def _pair(
         counts["prompts whose two samples are the same text"] += 1
         return None
     return chosen, rejected
+
+
+def _is_cut(response: Response) -> bool:
+    return response.finish_reason == "length"
 
 
 def _text(group: PromptGroup, response: int) -> str:

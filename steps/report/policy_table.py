@@ -37,8 +37,8 @@ def sampling_title(use: str, experiment: Experiment) -> str:
     return f"{sampling.samples} samples, temperature {sampling.temperature:g}"
 
 
-def comparison_lines(comparisons: pd.DataFrame) -> list[tuple[list[str], list[Cell]]]:
-    """Return (names, cells) of each comparison: the cells are `COLUMNS` and the corrected p."""
+def comparison_lines(comparisons: pd.DataFrame) -> list[tuple[list[str], list[Cell], list[str]]]:
+    """Return (names, cells, [n, seeds]) of each comparison; cells: `COLUMNS` and corrected p."""
     lines = []
     for (judge, policy, opponent), part in comparisons.groupby(
         ["judge", "policy", "opponent"], sort=False
@@ -48,7 +48,7 @@ def comparison_lines(comparisons: pd.DataFrame) -> list[tuple[list[str], list[Ce
         corrected = rows.loc[["win_rate", "score_difference"], "p_holm"]
         cells.append(Cell(" / ".join(f"{value:.3f}" for value in corrected)))
         names = [judge, f"{policy_title(policy)} against {policy_title(opponent)}"]
-        lines.append((names, cells))
+        lines.append((names, cells, [str(part["n"].iloc[0]), str(part["seeds"].iloc[0])]))
     return lines
 
 
@@ -68,13 +68,9 @@ def policies_markdown(experiment: Experiment, evaluations: dict[str, Tables]) ->
     parts = [f"# {experiment.title}: policies\n"]
     header = ["judge", "policies", *COLUMNS.values(), "p (Holm) win rate / score", "n", "seeds"]
     for use, tables in evaluations.items():
-        counts = tables["comparisons"].groupby(["judge", "policy", "opponent"], sort=False)
-        sizes = [[str(part["n"].iloc[0]), str(part["seeds"].iloc[0])] for _, part in counts]
         rows = [
             [*names, *map(str, cells), *size]
-            for (names, cells), size in zip(
-                comparison_lines(tables["comparisons"]), sizes, strict=True
-            )
+            for names, cells, size in comparison_lines(tables["comparisons"])
         ]
         parts += [
             f"## {sampling_title(use, experiment).capitalize()}\n",
@@ -106,19 +102,18 @@ def policies_latex(experiment: Experiment, evaluations: dict[str, Tables]) -> st
     """Return T3 as a tabular (package booktabs), to be read with ``\\input``."""
     lines = [
         f"% {experiment.title}. Needs \\usepackage{{booktabs}}.".replace("\n", " "),
-        r"\begin{tabular}{llcccccccr}",
+        r"\begin{tabular}{llcccccccrr}",
         r"\toprule",
-        " & ".join(["judge", "policies", *COLUMNS.values(), "$p$ (Holm)", "$n$"]) + r" \\",
+        " & ".join(["judge", "policies", *COLUMNS.values(), "$p$ (Holm)", "$n$", "seeds"]) + r" \\",
     ]
     for use, tables in evaluations.items():
         title = escape(sampling_title(use, experiment))
-        lines += [r"\midrule", rf"\multicolumn{{10}}{{l}}{{\emph{{{title}}}}} \\"]
-        prompts = tables["comparisons"]["n"].max()
-        for names, cells in comparison_lines(tables["comparisons"]):
+        lines += [r"\midrule", rf"\multicolumn{{11}}{{l}}{{\emph{{{title}}}}} \\"]
+        for names, cells, size in comparison_lines(tables["comparisons"]):
             values = [escape(cell.value + cell.mark) for cell in cells]
-            lines.append(" & ".join([*map(escape, names), *values, str(prompts)]) + r" \\")
+            lines.append(" & ".join([*map(escape, names), *values, *size]) + r" \\")
             small = [rf"{{\scriptsize {c.interval}}}" if c.interval else "" for c in cells]
-            lines.append(" & ".join(["", "", *small, ""]) + r" \\")
+            lines.append(" & ".join(["", "", *small, "", ""]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
