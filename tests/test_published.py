@@ -1,5 +1,6 @@
 """The file of published scores."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from steps.config.load import PUBLISHED_SCORES
 from steps.errors import UserError
 from steps.report.published import NOT_CITED, published_rows, read_published
 from tests.conftest import ROOT
+from tests.test_pipeline import fresh_tree, run
 
 FILE = ROOT / PUBLISHED_SCORES
 ROW = """\
@@ -58,6 +60,14 @@ def test_a_broken_file_is_named_with_its_place(tmp_path: Path, text: str, words:
     path.write_text(text)
     with pytest.raises(UserError, match=rf"published\.yaml.*{words}.*correct it"):
         read_published(path)
+
+
+def test_the_tables_of_benchmarks_are_made_of_it(tmp_path: Path):
+    folder = fresh_tree(tmp_path)
+    (folder / PUBLISHED_SCORES).unlink()
+    result = run(folder, "--dry-run", "tables")
+    assert result.returncode != 0
+    assert re.search(rf"rule draw_tables.*{PUBLISHED_SCORES}", result.stdout + result.stderr, re.S)
 
 
 def test_a_missing_file_is_named(tmp_path: Path):

@@ -9,6 +9,7 @@ reliability, lengths, over_optimisation, prefixes and token_changes.
 """
 
 from steps.config import load_experiment
+from steps.config.load import PUBLISHED_SCORES
 from steps.errors import run_command
 from steps.evaluate.command_line import results_parser
 from steps.evaluate.load import input_files
@@ -29,7 +30,8 @@ def main() -> None:
         from steps.report.tables import write_report_tables
 
         write_report_tables(experiment, results, arguments.output)
-        inputs += [results / FOLDER / name for name in experiment.benchmarks]
+        if experiment.benchmarks:
+            inputs += [PUBLISHED_SCORES, *(results / FOLDER / b for b in experiment.benchmarks)]
     else:
         # Matplotlib is slow to import, so only where it is needed.
         from steps.report.figures import write_figures

@@ -1,4 +1,6 @@
 # Stage 8: tables and figures.
+from steps.config.load import PUBLISHED_SCORES
+
 REPORTED_TABLES = ["main", "differences", "mcnemar", "analyses", "analysis_differences"]
 TABLES = [
     *expand(f"{RESULTS}/tables/{{name}}.csv", name=REPORTED_TABLES),
@@ -24,6 +26,7 @@ rule draw_tables:
         evaluation=rules.evaluate.output,
         selection=f"{RESULTS}/groups/selection.json",
         benchmarks=BENCHMARK_NUMBERS,
+        published=PUBLISHED_SCORES if BENCHMARKS else [],
     output:
         *[
             report(
