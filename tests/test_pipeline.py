@@ -107,6 +107,12 @@ def test_a_model_is_exported_with_its_scores(undisturbed: Path) -> None:
     assert "| in distribution | pair accuracy | " in card and "Seed 1." in card
 
 
+def test_an_export_reads_the_guide_that_its_card_quotes(tmp_path: Path) -> None:
+    (fresh_tree(tmp_path) / "docs/methods.md").unlink()
+    result = run(tmp_path, "results/tiny/exports/icrm/seed1", "--dry-run")
+    assert re.search(r"Missing input files for rule export.*docs/methods\.md", result.stdout, re.S)
+
+
 def test_a_changed_setting_reruns_what_depends_on_it(undisturbed: Path) -> None:
     path = undisturbed / "config/tiny.yaml"
     before = path.read_text()

@@ -3,6 +3,7 @@ rule export:
     input:
         model=f"{RESULTS}/models/{{method}}/seed{{seed}}",
         evaluation=rules.evaluate.output,
+        guide="docs/methods.md",  # the card quotes the method's equation and source
     output:
         directory(f"{RESULTS}/exports/{{method}}/seed{{seed}}"),
     log:
