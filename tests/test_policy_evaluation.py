@@ -21,7 +21,7 @@ from steps.config.schema import Evaluation
 from steps.errors import UserError
 from steps.files import sha256, write_json
 from steps.groups.schema import PromptGroup, Response, read_groups, write_groups
-from steps.policy.compare import comparison_rows, holm
+from steps.policy.compare import comparison_rows, holm, policy_rows
 from steps.policy.divergence import write_log_ratios
 from steps.policy.duels import duels, per_prompt
 from steps.policy.evaluate import evaluate_policies
@@ -30,6 +30,7 @@ from steps.policy.judge import write_judged
 from steps.policy.length_control import length_controlled
 from steps.policy.names import REFERENCE, policy_name
 from steps.report.policies import read_evaluation, write_policy_report
+from steps.report.policy_table import policies_latex
 
 SAMPLED = Sampling(samples=2, max_new_tokens=16)
 
@@ -123,6 +124,27 @@ def test_the_tests_are_exact_and_corrected_over_all(compared: Experiment) -> Non
     equal = judged.assign(score=0.0)
     row = pd.DataFrame(comparison_rows(equal, "j", one_seed)).set_index("metric").loc["win_rate"]
     assert (row["value"], row["ci_low"], row["p_value"]) == (0.5, 0.5, 1.0)
+
+
+def test_rows_say_their_own_prompts_and_seeds(compared: Experiment) -> None:
+    """The reference was not trained: it neither counts as a seed nor lowers a method's number."""
+    runs = [REFERENCE, *(policy_name(*run) for run in compared.policy_runs)]
+    judged = pd.concat(answers(run, {g: [0.0, 1.0] for g in "pqr"}) for run in runs)
+    some = judged[judged["group_id"] != "r"]
+    rows = comparison_rows(judged, "all", compared) + comparison_rows(some, "some", compared)
+    table = holm(pd.DataFrame(rows))
+    assert (table["seeds"] == 2).all()
+    policies, _ = policy_rows(judged, "all", "score", "score", compared)
+    assert {row["policy"]: row["seeds"] for row in policies} == {
+        "reference": 0,
+        "orm": 2,
+        "icrm": 2,
+    }
+    text = policies_latex(compared, {"policies": {"comparisons": table}})
+    ends = [
+        line.split(" & ")[-2:] for line in text.splitlines() if line.startswith(("all", "some"))
+    ]
+    assert ends == [["3", r"2 \\"]] * 3 + [["2", r"2 \\"]] * 3
 
 
 def sampled(policy: str, shift: int, names: str = "ghi") -> list[PromptGroup]:

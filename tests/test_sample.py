@@ -230,6 +230,49 @@ def test_other_settings_start_anew(
     assert read_groups(first)[0].responses[0].finish_reason in ("stop", "length")
 
 
+def test_other_code_starts_anew(
+    tmp_path: Path,
+    backbone: Path,
+    groups: list[PromptGroup],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_groups(tmp_path / "groups.parquet", groups)
+    write_experiment(tmp_path)
+    calls = []
+    generate = TransformersBackend.generate
+
+    def counted(self: TransformersBackend, batch: list[Request]) -> list[Completion]:
+        calls.append(batch)
+        return generate(self, batch)
+
+    def failed(*_):
+        raise UserError("no")
+
+    monkeypatch.setattr(TransformersBackend, "generate", counted)
+    output = tmp_path / "output.parquet"
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "sampled_groups", failed)
+        for expected in (True, False):  # sampled once, then read from the journal
+            calls.clear()
+            with pytest.raises(UserError):
+                run_command_line(tmp_path, backbone, patch, output)
+            assert bool(calls) == expected
+    monkeypatch.setattr(command, "package_hash", lambda package: "of other code")
+    run_command_line(tmp_path, backbone, monkeypatch, output)
+    assert calls
+
+
+def test_the_version_of_vllm_is_in_the_plan(
+    backbone: Path, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "version", lambda package: f"1.2 of {package}")
+    plans = [
+        command._plan(backbone, chat, SAMPLING.model_copy(update={"backend": backend}), [], 1)
+        for backend in ("vllm", "transformers")
+    ]
+    assert [plan["vllm"] for plan in plans] == ["1.2 of vllm", None]
+
+
 def test_a_missing_section_is_named(
     tmp_path: Path,
     backbone: Path,

@@ -1,10 +1,11 @@
 """The action ``kl``: how far a policy has moved, on samples of its own.
 
 For responses y that the policy wrote at temperature 1 and top-p 1, the mean of
-log policy(y | x) - log reference(y | x) is an unbiased estimate of KL(policy || reference), in nats
-per response. A response that was cut at the limit of new tokens counts without an end of turn, so
-the divergence is that of what was written; the text is tokenised again, which may cut words
-otherwise than the policy did.
+log policy(y | x) - log reference(y | x) estimates KL(policy || reference), in nats per response. A
+response that was cut at the limit of new tokens counts without an end of turn, so the divergence is
+that of what was written. Biases: empty samples are left out; the text is tokenised again, which may
+cut words otherwise than the policy did; and a response that another control token ended is scored
+with the end-of-turn token.
 """
 
 import argparse

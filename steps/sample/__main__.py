@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ import transformers
 
 from steps.backbone import context_length, load_tokenizer, weights_hash
 from steps.chat import ChatFormat
+from steps.code import package_hash
 from steps.config import Experiment, load_experiment
 from steps.config.policy import SampleUse, Sampling
 from steps.device import best_device, working_dtype
@@ -25,6 +27,8 @@ from steps.sample.requests import make_requests, sampling_for
 from steps.sample.responses import sampled_groups
 from steps.sample.run import complete_batches
 
+CODE = (".", "sample")
+
 
 def main() -> None:
     arguments = _parser().parse_args()
@@ -37,10 +41,10 @@ def main() -> None:
     context = context_length(arguments.model, experiment)
     requests = make_requests(groups, chat, sampling, context)
     batches = plan_batches(requests, sampling.max_new_tokens, sampling.tokens_per_batch)
-    plan = _plan(arguments.model, chat, sampling, requests, experiment.threads)
     work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
     with only_writer(work):
         backend = _backend(arguments.model, experiment, sampling, chat.control_ids)
+        plan = _plan(arguments.model, chat, sampling, requests, experiment.threads)
         title = f"sample {arguments.output.stem}"
         completions = complete_batches(backend, batches, plan, work, title)
         author = arguments.name or arguments.model.name
@@ -93,8 +97,10 @@ def _plan(
         "device": best_device().type,
         "dtype": str(working_dtype(sampling.precision)),
         "threads": threads,
+        "code": {package: package_hash(package) for package in CODE},
         "torch": torch.__version__,
         "transformers": transformers.__version__,
+        "vllm": version("vllm") if sampling.backend == "vllm" else None,
     }
 
 
