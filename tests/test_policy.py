@@ -113,7 +113,7 @@ def margins(folder: Path, runs: Runs) -> np.ndarray:
     sequences = [sequence for pair in pairs for sequence in pair]
     model = load_policy(folder, runs.experiment)
     after = log_probabilities(model, sequences, 999, "fp32")
-    ratios = np.array(after) - read_reference(runs.reference, runs.model, sequences)
+    ratios = np.array(after) - read_reference(runs.reference, runs.model, sequences, SETTINGS)
     return SETTINGS.beta * (ratios[::2] - ratios[1::2])
 
 
@@ -145,7 +145,8 @@ def test_cached_and_live_reference_agree(runs) -> None:
     experiment = runs.experiment
     tokenizer = load_tokenizer(runs.model, experiment)
     pairs, _ = encode_pairs(runs.pairs, read_policy_pairs(runs.pairs), ChatFormat(tokenizer), 200)
-    cached = read_reference(runs.reference, runs.model, [s for pair in pairs for s in pair])
+    flat = [sequence for pair in pairs for sequence in pair]
+    cached = read_reference(runs.reference, runs.model, flat, SETTINGS)
     known = list(zip(cached[::2], cached[1::2], strict=True))
     model = load_policy(runs.model, experiment)
     trainer = PolicyTrainer(
@@ -222,10 +223,18 @@ def test_a_reference_of_another_model_or_other_pairs_is_refused(runs, tmp_path) 
     chat = ChatFormat(load_tokenizer(runs.model, runs.experiment))
     other = encode(chat, "What is 1 + 1?", "Eleven.")
     with pytest.raises(UserError, match="lacks 1 responses of the pairs; run"):
-        read_reference(runs.reference, runs.model, [other])
+        read_reference(runs.reference, runs.model, [other], SETTINGS)
     trained = runs.train("one", SETTINGS.model_copy(update={"epochs": 1})) / "model"
     with pytest.raises(UserError, match="computed with other weights than those of"):
-        read_reference(runs.reference, trained, [])
+        read_reference(runs.reference, trained, [], SETTINGS)
+
+
+def test_a_reference_in_another_precision_is_refused(runs, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # a CPU computes in fp32 always
+    read_reference(runs.reference, runs.model, [], SETTINGS)
+    for settings in (Dpo(precision="bf16", lora=SETTINGS.lora), Dpo(precision="bf16", lora=None)):
+        with pytest.raises(UserError, match=r"not computed with .* torch\.bfloat16 products"):
+            read_reference(runs.reference, runs.model, [], settings)
 
 
 def test_a_loss_that_is_no_number_names_the_remedy(runs) -> None:

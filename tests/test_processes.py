@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from steps.cache.store import Cache
+from steps.train.callbacks import finished, stop_when
 from steps.train.checkpoints import last_checkpoint
 from steps.train.trainer import RewardTrainer
 from tests.conftest import ROOT
@@ -92,9 +93,9 @@ def train_with_a_stop(backbone: Path, experiment, groups, cache: Cache, folder: 
     whole, stopped, again = make("whole"), make("stopped"), make("stopped")
     whole.train()
     last = stopped.args.process_index == stopped.args.world_size - 1
-    stopped.stop_when(lambda: last and stopped.state.global_step == 2)
+    stop_when(stopped, lambda: last and stopped.state.global_step == 2)
     stopped.train()
-    assert (stopped.state.global_step, stopped.finished) == (2, False)
+    assert (stopped.state.global_step, finished(stopped)) == (2, False)
     again.train(resume_from_checkpoint=str(folder / "stopped/checkpoint-2"))
     if whole.is_world_process_zero():
         for name, trainer in (("whole", whole), ("stopped", again)):

@@ -34,6 +34,7 @@ REFERENCE = pa.schema(
     ]
 )
 WEIGHTS = b"weights"  # metadata: `weights_hash` of the model
+COMPUTED = b"computed"  # metadata: `_arithmetic` of the settings
 
 
 def write_reference(arguments: argparse.Namespace, experiment: Experiment) -> None:
@@ -58,7 +59,8 @@ def write_reference(arguments: argparse.Namespace, experiment: Experiment) -> No
         }
     )
     table = pa.Table.from_pandas(rows, schema=REFERENCE, preserve_index=False)
-    table = table.replace_schema_metadata({WEIGHTS: weights_hash(arguments.model)})
+    facts = {WEIGHTS: weights_hash(arguments.model), COMPUTED: _arithmetic(settings)}
+    table = table.replace_schema_metadata(facts)
     with atomic_path(arguments.output) as temporary:
         pq.write_table(table, temporary, compression="zstd")
     print(f"{arguments.output}: {len(rows):,} responses", file=sys.stderr)
@@ -71,17 +73,27 @@ def policy_dtype(settings: Dpo):
     return working_dtype(settings.precision if settings.lora is not None else "fp32")
 
 
-def read_reference(path: Path, model: Path, sequences: list[Sequence]) -> list[float]:
+def _arithmetic(settings: Dpo) -> str:
+    """Say in which dtypes a training computes; the reference must be computed in the same."""
+    return f"{policy_dtype(settings)} weights and {working_dtype(settings.precision)} products"
+
+
+def read_reference(
+    path: Path, model: Path, sequences: list[Sequence], settings: Dpo
+) -> list[float]:
     """Return the reference log-probability of each sequence.
 
     Raises:
-        UserError: the file is of another model, or lacks a sequence.
+        UserError: the file is of another model or in another precision, or lacks a sequence.
     """
     table = read_table(path, REFERENCE)
     metadata = pq.read_schema(path).metadata or {}
     again = "run `python -m steps.policy reference` again with this model and these pairs"
     if metadata.get(WEIGHTS, b"").decode() != weights_hash(model):
         raise UserError(f"{path} was computed with other weights than those of {model}; {again}")
+    wanted = _arithmetic(settings)
+    if metadata.get(COMPUTED, b"").decode() != wanted:
+        raise UserError(f"{path} was not computed with {wanted}, as this training does; {again}")
     known = dict(zip(table["key"].to_pylist(), table["log_probability"].to_pylist(), strict=True))
     missing = sum(sequence.key not in known for sequence in sequences)
     if missing:

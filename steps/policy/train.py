@@ -39,7 +39,7 @@ def train_policy(arguments: argparse.Namespace, experiment: Experiment) -> None:
     for what, count in left_out.items():
         print(f"{arguments.pairs}: {count:,} {what} left out", file=sys.stderr)
     flat = [sequence for pair in pairs for sequence in pair]
-    reference = read_reference(arguments.reference, arguments.model, flat)
+    reference = read_reference(arguments.reference, arguments.model, flat, settings)
     work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
     trainer = PolicyTrainer(
         model=load_policy(arguments.model, experiment, policy_dtype(settings)).to(best_device()),

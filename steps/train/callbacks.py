@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from transformers import TrainerCallback
+import torch
+from transformers import Trainer, TrainerCallback
 
 from steps.progress import Progress
 from steps.train.batches import TrainingGroup
@@ -25,12 +26,27 @@ class ShowProgress(TrainerCallback):
             self.progress.advance(self.tokens[state.global_step - 1], note)
 
 
-class Stop(TrainerCallback):
-    """Saves a checkpoint and ends training after the step in hand once ``asked`` says so."""
-
+class _Stop(TrainerCallback):
     def __init__(self, asked: Callable[[], bool]):
         self.asked = asked
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         if self.asked():
             control.should_save = control.should_training_stop = True
+
+
+def stop_when(trainer: Trainer, asked: Callable[[], bool]) -> None:
+    """Let a trainer save and end after the step in hand once ``asked`` says so on any process."""
+
+    def asked_on_any() -> bool:
+        if trainer.args.world_size == 1:
+            return asked()
+        here = torch.tensor(float(asked()), device=trainer.args.device)
+        return trainer.accelerator.reduce(here, "sum").item() > 0
+
+    trainer.add_callback(_Stop(asked_on_any))
+
+
+def finished(trainer: Trainer) -> bool:
+    """Whether the last step has been taken."""
+    return trainer.state.global_step == trainer.state.max_steps

@@ -25,6 +25,7 @@ from steps.provenance import RunCard
 from steps.stop import leave, stop_requests
 from steps.train.assemble import Assembled, assemble
 from steps.train.batches import TrainingGroup, labelled_groups, pair_groups
+from steps.train.callbacks import finished, stop_when
 from steps.train.check import check_cache
 from steps.train.checkpoints import claim_folder, last_checkpoint
 from steps.train.save import check_frozen, save_reward_model
@@ -116,9 +117,9 @@ def run_to_the_end(
         trainer.accelerator.wait_for_everyone()
         checkpoint = last_checkpoint(work)
         with stop_requests() as asked_to_stop:
-            trainer.stop_when(asked_to_stop)
+            stop_when(trainer, asked_to_stop)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        if not trainer.finished:
+        if not finished(trainer):
             leave(trainer.name)
         if first:
             write()

@@ -8,7 +8,6 @@ changes the gradient.
 
 import contextlib
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from steps.objectives.batch import Batch
 from steps.objectives.objective import Objective
 from steps.train.arguments import training_arguments
 from steps.train.batches import MicroBatch, TrainingGroup, padding_share, share_out, step_plan
-from steps.train.callbacks import ShowProgress, Stop
+from steps.train.callbacks import ShowProgress
 from steps.train.checkpoints import seal
 from steps.train.language_module import LanguageModule
 from steps.train.optimiser import make_optimizer, make_scheduler
@@ -150,14 +149,6 @@ class RewardTrainer(Trainer):
         sides = (batch.chosen, batch.rejected)
         tensors = [side.rewards for side in sides] + [side.lm_log_probs for side in sides]
         return [t for t in tensors if t is not None]
-
-    def stop_when(self, asked: Callable[[], bool]) -> None:
-        """Save and end after the step in hand once ``asked`` says so on any process."""
-        self.add_callback(Stop(lambda: self._over_processes(float(asked())) > 0))
-
-    @property
-    def finished(self) -> bool:
-        return self.state.global_step == len(self.plan)
 
     def _over_processes(self, value: float) -> float:
         if self.args.world_size == 1:
