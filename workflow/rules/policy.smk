@@ -45,7 +45,7 @@ if OWN.policy is not None:
 
     rule score_samples:
         input:
-            model=lambda wildcards: f"{RESULTS}/models/{wildcards.run.replace('-seed', '/seed')}",
+            model=lambda wildcards: Path(RESULTS, "models", *wildcards.run.rsplit("-", 1)),
             samples=f"{POLICY}/samples/{{use}}/reference.parquet",
         output:
             f"{POLICY}/scores/{{use}}/{{run}}.parquet",
