@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -70,7 +71,7 @@ def test_a_training_goes_on_after_a_request(backbone, experiment, groups, tmp_pa
         experiment, UPPER.model_copy(update={"epochs": 5, "checkpoint_steps": 100})
     )
 
-    def train(name: str, *callbacks: TrainerCallback) -> dict[str, torch.Tensor]:
+    def train(name: str, *callbacks: TrainerCallback, late: bool = False) -> dict[str, Any]:
         work, output = tmp_path / name, {}
         trainer = make_trainer("icrm", backbone, changed, cache, groups, work, list(callbacks))
         module = trainer.accelerator.unwrap_model(trainer.model)
@@ -78,6 +79,8 @@ def test_a_training_goes_on_after_a_request(backbone, experiment, groups, tmp_pa
         def write() -> None:
             output.update({n: p.detach().clone() for n, p in module.named_parameters()})
             output["rows"] = trainer.rows()
+            if late:
+                os.kill(os.getpid(), signal.SIGTERM)
 
         run_to_the_end(trainer, work, {"method": "icrm"}, write)
         return output
@@ -87,6 +90,11 @@ def test_a_training_goes_on_after_a_request(backbone, experiment, groups, tmp_pa
         train("stopped", Ask())
     assert end.value.code == STOPPED
     assert load_file(tmp_path / "stopped/checkpoint-5/trained.safetensors")
+    # While the result is written: Snakemake will discard it, so the last checkpoint stays.
+    with pytest.raises(SystemExit) as end:
+        train("stopped", late=True)
+    assert end.value.code == STOPPED
     again = train("stopped")
+    assert not (tmp_path / "stopped").exists()
     assert again.pop("rows") == whole.pop("rows")
     assert all(torch.equal(whole[name], again[name]) for name in whole)

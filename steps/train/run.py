@@ -119,11 +119,14 @@ def run_to_the_end(
         with stop_requests() as asked_to_stop:
             stop_when(trainer, asked_to_stop)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        if not finished(trainer):
-            leave(trainer.name)
-        if first:
-            write()
-            remove(work)
+            if not finished(trainer):
+                leave(trainer.name)
+            if first:
+                write()
+                # Snakemake was asked too: it takes the job for failed and deletes its outputs.
+                if asked_to_stop():
+                    leave(trainer.name)
+                remove(work)
 
 
 def _training_groups(
