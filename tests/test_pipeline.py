@@ -129,7 +129,8 @@ def test_a_changed_section_retrains_only_the_methods_that_read_it(undisturbed: P
     path = undisturbed / "config/tiny.yaml"
     before = path.read_text()
     path.write_text(f"{before}consistency: {{weight: 0.2}}\n")
-    plan = run(undisturbed, "--dry-run").stdout
+    # The profile keeps each job's description quiet.
+    plan = run(undisturbed, "--dry-run", "--quiet", "host").stdout
     path.write_text(before)
     retrained = re.findall(r"^rule train:.*?wildcards: method=(\w+)", plan, re.M | re.S)
     assert set(retrained) == {"icrm"}, plan

@@ -59,15 +59,15 @@ def answers(policy: str, scores: dict[str, list[float]], tokens: int = 5) -> pd.
     return pd.DataFrame(rows)
 
 
-def test_every_answer_meets_every_other_of_its_prompt() -> None:
+def test_answers_meet_those_of_other_numbers() -> None:
     first = answers("a", {"p": [1.0, 3.0], "q": [0.0]}, tokens=7)
     second = answers("b", {"p": [2.0, 3.0, 0.0], "q": [5.0]})
     met = duels(first, second)
     assert (met["length_difference"] == 2).all()
     shares = per_prompt(met)
-    # Of 1 against 2, 3, 0 one is won; of 3 against 2, 3, 0 two, and one is a tie.
-    np.testing.assert_allclose(shares.loc["p", ["win", "tie", "lose"]], [3 / 6, 1 / 6, 2 / 6])
-    np.testing.assert_allclose(shares.loc["p", ["win_rate", "score_difference"]], [3.5 / 6, 1 / 3])
+    # 1 meets 3 and 0, 3 meets 2 and 0: those of the same number share their random numbers.
+    np.testing.assert_allclose(shares.loc["p", ["win", "tie", "lose"]], [3 / 4, 0, 1 / 4])
+    np.testing.assert_allclose(shares.loc["p", ["win_rate", "score_difference"]], [3 / 4, 3 / 4])
     assert list(shares.loc["q"]) == [0, 0, 1, 0, -5]
 
 

@@ -3,12 +3,13 @@
 For responses y that the policy wrote at temperature 1 and top-p 1, the mean of
 log policy(y | x) - log reference(y | x) estimates KL(policy || reference), in nats per response. A
 response that was cut at the limit of new tokens counts without an end of turn, so the divergence is
-that of what was written. Biases: empty samples are left out; the text is tokenised again, which may
-cut words otherwise than the policy did; and a response that another control token ended is scored
-with the end-of-turn token.
+that of what was written. Biases: empty samples are left out; a response that another control token
+ended is scored with the end-of-turn token; and the text is tokenised again, which may cut words
+otherwise than the policy did, even to an estimate below zero. Such responses are counted.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -53,6 +54,17 @@ def write_log_ratios(arguments: argparse.Namespace, experiment: Experiment) -> N
     groups = read_groups(arguments.samples)
     chat = ChatFormat(load_tokenizer(arguments.reference_model, experiment))
     sequences = _sequences(groups, chat, sampling)
+    responses = [response for group in groups for response in group.responses]
+    otherwise = sum(
+        len(sequence.response) != response.n_tokens
+        for sequence, response in zip(sequences, responses, strict=True)
+    )
+    if otherwise:
+        print(
+            f"{arguments.samples}: {otherwise:,} of {len(responses):,} responses are tokenised "
+            "otherwise than they were written",
+            file=sys.stderr,
+        )
     columns = {}
     for column, folder in (
         ("log_policy", arguments.model),
@@ -68,7 +80,7 @@ def write_log_ratios(arguments: argparse.Namespace, experiment: Experiment) -> N
         table = pa.Table.from_pandas(rows, schema=LOG_RATIOS, preserve_index=False)
         pq.write_table(table, temporary, compression="zstd")
     inputs = [arguments.model, arguments.reference_model, arguments.samples]
-    card.write(arguments.card, inputs, [arguments.output])
+    card.write(arguments.card, inputs, [arguments.output], tokenised_otherwise=otherwise)
 
 
 def _sequences(groups: list[PromptGroup], chat: ChatFormat, sampling: Sampling) -> list[Sequence]:

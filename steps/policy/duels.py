@@ -1,7 +1,9 @@
 """Two policies' answers to the same prompts, under one judge.
 
-Where a policy has several answers to a prompt, each of them meets each of the other's: the share
-of wins is then the unbiased estimate of P(A's answer scores higher than B's) for that prompt.
+Where a policy has several answers to a prompt, each of them meets the other's, except that of its
+own number: `steps.sample` draws answers of one number from the same random numbers, so those two
+are not independent. The share of wins is then the unbiased estimate of P(A's answer scores higher
+than B's) for that prompt.
 """
 
 import numpy as np
@@ -12,14 +14,16 @@ def duels(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """Return one row for every two answers of A and B to the same prompt.
 
     Args:
-        first, second: answers of A and of B: group_id, score, n_tokens.
+        first, second: answers of A and of B: group_id, response, score, n_tokens.
 
     Returns:
         Columns group_id, outcome (1, 0.5 or 0 for A; 0.5 is a tie), score_difference and
         length_difference (A's minus B's).
     """
-    columns = ["group_id", "score", "n_tokens"]
+    columns = ["group_id", "response", "score", "n_tokens"]
     both = first[columns].merge(second[columns], on="group_id", suffixes=("", "_other"))
+    several = both.groupby("group_id")["group_id"].transform("size") > 1
+    both = both[~several | (both["response"] != both["response_other"])]
     difference = both["score"] - both["score_other"]
     return pd.DataFrame(
         {

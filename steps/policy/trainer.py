@@ -166,7 +166,7 @@ class PolicyTrainer(DPOTrainer):
                 "loss": row["loss"],
                 "pair_accuracy": row["rewards/accuracies"],
                 "margin": row["rewards/margins"],
-                "kl": -(row["rewards/chosen"] + row["rewards/rejected"]) / 2 / self.beta,
+                "kl": 0.0 - (row["rewards/chosen"] + row["rewards/rejected"]) / 2 / self.beta,
                 "grad_norm": row["grad_norm"],
                 "learning_rate": row["learning_rate"],
             }

@@ -83,8 +83,8 @@ def policies_markdown(experiment: Experiment, evaluations: dict[str, Tables]) ->
 def _reading(experiment: Experiment) -> list[str]:
     settings = experiment.evaluation
     return [
-        "n counts prompts; every answer of one policy meets every answer of the other to the same "
-        "prompt, every seed of one method every seed of the other. A tie is an equal score and "
+        "n counts prompts; the answers of one policy meet those of the other to the same prompt, "
+        "every seed of one method every seed of the other. A tie is an equal score and "
         "half a win in the win rate.",
         f"Brackets are {100 * settings.confidence:g}% intervals over prompts "
         f"({settings.bootstrap_samples:,} bootstrap resamples; of the length-controlled rate Wald, "
