@@ -67,6 +67,9 @@ class Comparison:
         self.runs_of: dict[str, list[Run]] = {}
         for run in items:
             self.runs_of.setdefault(run[0], []).append(run)
+        keys = [(number, run) for number in self.numbers for run in items]
+        values = point_values(self.means, [self.of_run(*key) for key in keys])
+        self._values = {(n.name, run): v for (n, run), v in zip(keys, values, strict=True)}
 
     def of_run(self, number: Number, run: Run) -> Number:
         """Return the number of one run."""
@@ -79,9 +82,7 @@ class Comparison:
 
     def run_values(self, number: Number, method: str) -> dict[int | None, float]:
         """Return the number of each run of a method, by its seed."""
-        runs = self.runs_of[method]
-        values = point_values(self.means, [self.of_run(number, run) for run in runs])
-        return {seed: value for (_, seed), value in zip(runs, values, strict=True)}
+        return {run[1]: self._values[number.name, run] for run in self.runs_of[method]}
 
 
 def _prefix(run: Run) -> str:
