@@ -74,6 +74,9 @@ class Comparison:
             own = [self.of_method(number, method) for number in self.numbers]
             for number, value in zip(own, point_values(self.means, own), strict=True):
                 self.notes[method, number.name] = note_of(number, benchmark, counts, value)
+        keys = [(number, run) for number in self.numbers for run in items]
+        values = point_values(self.means, [self.of_run(*key) for key in keys])
+        self._values = {(n.name, run): v for (n, run), v in zip(keys, values, strict=True)}
 
     def of_run(self, number: Number, run: Run) -> Number:
         """Return the number of one run."""
@@ -86,9 +89,7 @@ class Comparison:
 
     def run_values(self, number: Number, method: str) -> dict[int | None, float]:
         """Return the number of each run of a method, by its seed."""
-        runs = self.runs_of[method]
-        values = point_values(self.means, [self.of_run(number, run) for run in runs])
-        return {seed: value for (_, seed), value in zip(runs, values, strict=True)}
+        return {run[1]: self._values[number.name, run] for run in self.runs_of[method]}
 
     def given(self, *methods: str) -> list[Number]:
         """Return the numbers that are refused to none of the methods."""
