@@ -12,7 +12,7 @@ from steps.objectives.ensemble import reduce_rewards
 from steps.objectives.registry import method_names
 from steps.score.schema import read_scores
 from tests.conftest import ROOT
-from tests.test_pipeline import fresh_tree, run
+from tests.pipeline_runs import fresh_tree, run
 
 EXPERIMENT = load_experiment(ROOT / "config/methods.yaml")
 

@@ -15,18 +15,8 @@ from safetensors.torch import load_file
 
 from steps.benchmarks.items import read_items
 from steps.benchmarks.rewardbench import REWARDBENCH
-from tests.conftest import ROOT
+from tests.pipeline_runs import command, contents, fresh_tree, run
 
-PARTS = [
-    "Snakefile",
-    "workflow",
-    "steps",
-    "config",
-    "docs",
-    "examples",
-    "profiles",
-    "environment.yml",
-]
 # What the next kill waits for: the run is then inside the stage that follows.
 KILL_WHEN = [
     "resources/models/tiny-16x3-seed0/config.json",
@@ -44,36 +34,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run(folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return folder
-
-
-def fresh_tree(folder: Path) -> Path:
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / part)
-    return folder
-
-
-def command(*arguments: str, experiment: str = "tiny") -> list[str]:
-    base = [sys.executable, "-m", "snakemake", "--cores", "2"]
-    return [*base, *arguments, "--config", f"experiment={experiment}"]
-
-
-def run(folder: Path, *arguments: str, experiment: str = "tiny") -> subprocess.CompletedProcess:
-    line = command(*arguments, experiment=experiment)
-    return subprocess.run(line, cwd=folder, capture_output=True, text=True)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Tables, figures and scores; times and machine facts live elsewhere."""
-    files = {}
-    for part in ("tables", "figures", "scores", "evaluation", "training", "benchmarks"):
-        for path in sorted((folder / "results/tiny" / part).rglob("*.*")):
-            if path.is_file() and path.name != ".snakemake_timestamp":
-                files[str(path.relative_to(folder))] = path.read_bytes()
-    return files
 
 
 def test_the_run_leaves_every_fixed_name(undisturbed: Path) -> None:

@@ -213,7 +213,7 @@ def test_the_largest_batch() -> None:
 
 
 def test_jobs_are_those_that_snakemake_plans(tmp_path: Path, experiment: Experiment) -> None:
-    from tests.test_pipeline import fresh_tree, run
+    from tests.pipeline_runs import fresh_tree, run
 
     result = run(fresh_tree(tmp_path), "--dry-run", "--quiet", "rules")
     assert result.returncode == 0, result.stderr

@@ -10,7 +10,7 @@ from steps.config.load import PUBLISHED_SCORES
 from steps.errors import UserError
 from steps.report.published import NOT_CITED, published_rows, read_published
 from tests.conftest import ROOT
-from tests.test_pipeline import fresh_tree, run
+from tests.pipeline_runs import fresh_tree, run
 
 FILE = ROOT / PUBLISHED_SCORES
 ROW = """\

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipeline_runs import fresh_tree
 from tests.slurm.trees import NAME, Tree, local_run
-from tests.test_pipeline import fresh_tree
 
 SCRIPT = Path(__file__).with_name("cluster.sh")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.pipeline_runs import fresh_tree
 from tests.slurm.trees import TRAIN, Tree, wait_until
-from tests.test_pipeline import fresh_tree
 
 pytestmark = pytest.mark.slurm
 STOPPED = "stopped when asked to"

@@ -1,0 +1,50 @@
+"""Working trees of the project in which the real Snakemake runs an experiment."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+PARTS = [
+    "Snakefile",
+    "workflow",
+    "steps",
+    "config",
+    "docs",
+    "examples",
+    "profiles",
+    "environment.yml",
+]
+
+
+def fresh_tree(folder: Path) -> Path:
+    """Copy what the workflow needs of the project to ``folder``."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / part)
+    return folder
+
+
+def command(*arguments: str, experiment: str = "tiny") -> list[str]:
+    base = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    return [*base, *arguments, "--config", f"experiment={experiment}"]
+
+
+def run(folder: Path, *arguments: str, experiment: str = "tiny") -> subprocess.CompletedProcess:
+    line = command(*arguments, experiment=experiment)
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Tables, figures and scores; times and machine facts live elsewhere."""
+    files = {}
+    for part in ("tables", "figures", "scores", "evaluation", "training", "benchmarks"):
+        for path in sorted((folder / "results/tiny" / part).rglob("*.*")):
+            if path.is_file() and path.name != ".snakemake_timestamp":
+                files[str(path.relative_to(folder))] = path.read_bytes()
+    return files
