@@ -1,0 +1,128 @@
+"""Intermediate files that are cut, changed in one bit, made unreadable or taken away."""
+
+import os
+import random
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from steps.files import remove
+from tests.faults.conftest import SAME_BYTES, SENTENCE, Ledger
+from tests.pipeline_runs import command, contents, run
+
+pytestmark = pytest.mark.faults
+
+# What is damaged, the whole that its step writes again, and the rule that reads it next.
+PLACES = [
+    ("resources/models/tiny-16x3-seed0/model.safetensors", -1, "frozen_layers"),
+    ("resources/models/tiny-16x3-seed0/config.json", -1, "frozen_layers"),
+    ("results/tiny/prepared/train.parquet", 0, "select_groups"),
+    ("results/tiny/groups/train.parquet", 0, "make_pairs"),
+    ("results/tiny/pairs/train.parquet", 0, "train"),
+    ("results/tiny/cache/train/hidden.bin", -1, "train"),
+    ("results/tiny/cache/train/index.parquet", -1, "train"),
+    ("results/tiny/models/frozen.safetensors", 0, "train"),
+    ("results/tiny/models/icrm/seed1/model-00002-of-00002.safetensors", -1, "score"),
+    ("results/tiny/scores/orm/seed0/in_distribution.parquet", 0, "evaluate"),
+    ("results/tiny/evaluation/metrics.csv", -1, "draw_tables"),
+    ("results/tiny/benchmarks/items/example/icrm/seed1.parquet", 0, "benchmark_numbers"),
+]
+
+
+def cut(path: Path) -> None:
+    """Take the second half away."""
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip(path: Path) -> None:
+    """Change one bit at a random place."""
+    content = bytearray(path.read_bytes())
+    place = random.Random(path.name).randrange(len(content))
+    content[place] ^= 1 << 4
+    with path.open("r+b") as file:  # in place: the file's other names see it, too
+        file.write(content)
+
+
+@pytest.mark.parametrize("damage", [cut, flip], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize(("place", "whole", "reader"), PLACES)
+def test_damaged_file(
+    finished: Path,
+    expected: dict[str, bytes],
+    ledger: Ledger,
+    damage: Callable[[Path], None],
+    place: str,
+    whole: int,
+    reader: str,
+) -> None:
+    path = finished / place
+    before = path.read_bytes()
+    damage(path)
+    assert path.read_bytes() != before
+    end = start_again(finished, path.parent if whole else path, reader)
+    assert contents(finished) == expected
+    ledger.add(f"{damage.__name__} file", place, end)
+
+
+@pytest.mark.parametrize(("place", "whole", "reader"), PLACES)
+def test_missing_file(
+    finished: Path,
+    expected: dict[str, bytes],
+    ledger: Ledger,
+    place: str,
+    whole: int,
+    reader: str,
+) -> None:
+    path = finished / place
+    path.unlink()
+    end = start_again(finished, path.parent if whole else path, reader)
+    assert contents(finished) == expected
+    ledger.add("missing file", place, end)
+
+
+@pytest.mark.parametrize(("place", "whole", "reader"), PLACES)
+def test_unreadable_file(
+    finished: Path,
+    expected: dict[str, bytes],
+    ledger: Ledger,
+    place: str,
+    whole: int,
+    reader: str,
+) -> None:
+    path = finished / place
+    path.chmod(0)
+    prefix = [] if os.geteuid() else without_root_rights()
+    end = start_again(finished, path.parent if whole else path, reader, prefix)
+    assert contents(finished) == expected
+    ledger.add("unreadable file", place, end)
+
+
+def without_root_rights() -> list[str]:
+    """Return what starts a program for which the modes of files count although it is root's."""
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv (util-linux) is not here, and root may read everything")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def start_again(tree: Path, written: Path, reader: str, prefix: Sequence[str] = ()) -> str:
+    """Run the rule that reads the damage; follow the remedy of its sentence; say which end it had.
+
+    Args:
+        written: what the step before writes as one output, which the remedy deletes.
+        prefix: of the command.
+    """
+    line = [*prefix, *command("--forcerun", reader)]
+    result = subprocess.run(line, cwd=tree, capture_output=True, text=True)
+    if result.returncode == 0:
+        return SAME_BYTES
+    text = result.stdout + result.stderr
+    sentences = re.findall(r"^(?:error|[\w.]+Error): .*$", text, re.MULTILINE)
+    assert "Traceback" not in text, text
+    assert any(str(written.relative_to(tree)) in sentence for sentence in sentences), text
+    remove(written)
+    again = run(tree, "--rerun-incomplete")
+    assert again.returncode == 0, again.stdout + again.stderr
+    return SENTENCE
