@@ -373,6 +373,7 @@ def test_an_extension_has_all_but_title_and_policy_of_the_other(tmp_path: Path) 
         (put(None, "extends", "tinny"), ["there is no experiment file", "did you mean 'tiny'"]),
         (put("policy", "held_out", "in_distributoin"), ["policy.held_out", "'in_distribution'"]),
         (put("policy", "held_out", "first_wrong_step"), ["policy.held_out: unknown set"]),
+        (put("policy", "methods", ["grm"]), ["policy.methods: 'grm' is no method of the"]),
         (put("policy", "seeds", [5]), ["policy.seeds", "no reward model has the seed 5"]),
         (judge("seed", 0), ["judges.own.seed: 0 is the seed of candidates too"]),
         (

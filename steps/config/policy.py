@@ -53,6 +53,7 @@ class Policy(Section):
     # The evaluation set whose prompts are answered for best-of-N and by the trained policies.
     held_out: str
     # Of the reward models that policies are made of; null: all.
+    methods: list[str] | None = Field(None, min_length=1)
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] | None = Field(None, min_length=1)
     sampling: dict[SampleUse, Sampling]
     pairs: PairSelection = PairSelection()
