@@ -16,7 +16,7 @@ def check_policy(path: Path, experiment: Experiment) -> None:
     """
     policy = experiment.policy
     sets = [name for name in experiment.evaluation_sets if name != ANNOTATED_SET]
-    if policy.held_out not in sets:
+    if policy.held_out is not None and policy.held_out not in sets:
         raise UserError(
             f"{path}: policy.held_out: unknown set '{policy.held_out}'; "
             f"{nearest(policy.held_out, sets)}"

@@ -29,7 +29,8 @@ ACTIONS = {
 def main() -> None:
     arguments = _parser().parse_args()
     experiment = load_experiment(arguments.experiment)
-    if experiment.policy is None or experiment.policy.dpo is None:
+    policy = experiment.policy
+    if policy is None or (arguments.action in ("reference", "train", "kl") and policy.dpo is None):
         raise UserError(f"{arguments.experiment} has no section 'policy.dpo'; add it to train one")
     if arguments.action != "evaluate":
         from steps.device import use_threads
