@@ -19,7 +19,7 @@ from steps.config import Experiment
 from steps.errors import UserError
 from steps.evaluate.best_of_n import pick_probabilities
 from steps.groups.schema import PromptGroup, Response, write_groups
-from steps.policy.judge import JUDGED
+from steps.policy.judged import JUDGED
 from steps.score.schema import Origin
 from tests.conftest import ROOT
 from tests.test_preferences import write_rewards

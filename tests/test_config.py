@@ -15,7 +15,7 @@ from steps.config.load import (
     experiment_files,
     load_experiment,
 )
-from steps.config.workflow import downloads, raw_data, reference_options
+from steps.config.workflow import check_pinned, downloads, raw_data, reference_options
 from steps.errors import UserError
 from steps.evaluate.baselines import BASELINES
 from tests.conftest import ROOT
@@ -373,6 +373,7 @@ def test_an_extension_has_all_but_title_and_policy_of_the_other(tmp_path: Path) 
         (put(None, "extends", "tinny"), ["there is no experiment file", "did you mean 'tiny'"]),
         (put("policy", "held_out", "in_distributoin"), ["policy.held_out", "'in_distribution'"]),
         (put("policy", "held_out", "first_wrong_step"), ["policy.held_out: unknown set"]),
+        (put("policy", "methods", ["grm"]), ["policy.methods: 'grm' is no method of the"]),
         (put("policy", "seeds", [5]), ["policy.seeds", "no reward model has the seed 5"]),
         (judge("seed", 0), ["judges.own.seed: 0 is the seed of candidates too"]),
         (
@@ -381,6 +382,7 @@ def test_an_extension_has_all_but_title_and_policy_of_the_other(tmp_path: Path) 
         ),
         (judge("train_on", "train"), ["judges.own.train_on: 'train' is not an evaluation set"]),
         (judge("method", "orm_ensemble"), ["judges.own.method", "no method with a model"]),
+        (put("policy", "prompts", {"source": "release"}), ["either `held_out`", "or `prompts`"]),
         (put("policy", "samling", {}), ["unknown key 'policy.samling'", "'sampling'"]),
     ],
 )
@@ -400,3 +402,8 @@ def test_a_judge_of_the_hub_needs_a_pinned_commit(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match=r"judges\.qrm\.revision"):
         load_experiment(extended(tmp_path, change))
+    # Without one the plan can be shown, but nothing starts.
+    hub["revision"] = None
+    judges = load_experiment(extended(tmp_path, change)).policy.evaluation.judges
+    with pytest.raises(WorkflowError, match=r"judges\.qrm\.revision is not set; give the full"):
+        check_pinned(judges)

@@ -56,7 +56,7 @@ class HubJudge(Section):
 
     source: Literal["hub"]
     id: str
-    revision: Commit
+    revision: Commit | None = None  # null: nothing runs until it is set, a dry run does
     trust_remote_code: bool = False  # consent to run the code that comes with the model
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16 on GPUs only; a CPU computes in fp32
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from steps.config.dpo import Dpo, PolicyEvaluation
+from steps.config.prompts import ReleasePrompts
 from steps.config.section import Section
 
 # What samples are for: DPO pairs on training prompts, best-of-N candidates on held-out prompts,
@@ -50,11 +51,20 @@ class PairSelection(Section):
 class Policy(Section):
     """Sampling, pairs and policies."""
 
-    # The evaluation set whose prompts are answered for best-of-N and by the trained policies.
-    held_out: str
+    # The evaluation set whose prompts are answered for best-of-N and by the trained policies; those
+    # of the training set are answered for the pairs. Or prompts that no reward model knows.
+    held_out: str | None = None
+    prompts: ReleasePrompts | None = None
     # Of the reward models that policies are made of; null: all.
+    methods: list[str] | None = Field(None, min_length=1)
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] | None = Field(None, min_length=1)
     sampling: dict[SampleUse, Sampling]
     pairs: PairSelection = PairSelection()
     dpo: Dpo | None = None  # null: no policy is trained
     evaluation: PolicyEvaluation = PolicyEvaluation()
+
+    @model_validator(mode="after")
+    def _one_source_of_prompts(self) -> "Policy":
+        if (self.held_out is None) == (self.prompts is None):
+            raise ValueError("give either `held_out`, an evaluation set, or `prompts`")
+        return self

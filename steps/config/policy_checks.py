@@ -16,11 +16,18 @@ def check_policy(path: Path, experiment: Experiment) -> None:
     """
     policy = experiment.policy
     sets = [name for name in experiment.evaluation_sets if name != ANNOTATED_SET]
-    if policy.held_out not in sets:
+    if policy.held_out is not None and policy.held_out not in sets:
         raise UserError(
             f"{path}: policy.held_out: unknown set '{policy.held_out}'; "
             f"{nearest(policy.held_out, sets)}"
         )
+    single = [name for name in experiment.methods if name not in experiment.ensembles]
+    for method in policy.methods or ():
+        if method not in single:
+            raise UserError(
+                f"{path}: policy.methods: '{method}' is no method of the experiment with a model "
+                f"of its own; {nearest(method, single)}"
+            )
     for seed in policy.seeds or ():
         if seed not in experiment.seeds:
             raise UserError(

@@ -181,7 +181,8 @@ class Experiment(Section):
     def policy_runs(self) -> list[tuple[str, int]]:
         """(method, seed) of the reward models that policies are made of: an ensemble is none."""
         seeds = self.policy.seeds or self.seeds
-        methods = [method for method in self.methods if method not in self.ensembles]
+        wanted = self.policy.methods or self.methods
+        methods = [m for m in self.methods if m in wanted and m not in self.ensembles]
         return [(method, seed) for method in methods for seed in seeds]
 
     @property

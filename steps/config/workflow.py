@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from steps.code import package_hash
 from steps.config.benchmarks import FileBenchmark
 from steps.config.cluster import Cluster, read_cluster
+from steps.config.dpo import HubJudge
 from steps.config.hub_data import LocalProblems, Prm800kData
 from steps.config.load import check_overrides, load_experiment
 from steps.config.schema import Backbone, ChampData, Experiment, FileData, HubBackbone, model_folder
@@ -50,6 +51,16 @@ def _methods_may_not_fit(experiment: Experiment) -> bool:
     """Whether a setting is there that not every method works with; reading them imports torch."""
     training, mean = experiment.training, experiment.consistency.reference_mean
     return training.labels == "pointwise" or mean != "response" or experiment.grm.form == "dpo"
+
+
+def check_pinned(judges: dict[str, HubJudge]) -> None:
+    """Refuse to start with a judge of the hub whose commit is not set."""
+    for name, judge in judges.items():
+        if judge.revision is None:
+            raise WorkflowError(
+                f"policy.evaluation.judges.{name}.revision is not set; give the full hash of the "
+                f"commit of {judge.id} that you have looked at"
+            )
 
 
 def depends(experiment: Experiment, sections: list[str], code: list[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``python -m steps.download model|champ|data|benchmark``: fetch the backbone, or raw data."""
+"""``python -m steps.download model|champ|data|benchmark|prompts``: fetch a model, or raw data."""
 
 import argparse
 from pathlib import Path
@@ -63,6 +63,23 @@ def _download_benchmark(name: str, revision: str | None, output: Path) -> str:
     return commit
 
 
+def _download_prompts(experiment: Experiment, output: Path) -> str:
+    """Fetch the rows that the policies' prompts are taken from; return their commit."""
+    from steps.download.hub_data import HubTable, download_table
+
+    prompts = experiment.policy.prompts if experiment.policy else None
+    if prompts is None:
+        raise UserError("the experiment file has no policy.prompts: there is nothing to fetch")
+    benchmark = BENCHMARKS["rewardbench"]
+    table = HubTable(benchmark.hub_id, "default", ("raw",), benchmark.columns)
+    instead = "run this where the hub can be reached and copy the folder"
+    commit = download_table(table, prompts.revision, output, instead)
+    if prompts.revision is None:
+        key = "policy.prompts.revision"
+        print(f"{output}: fetched at commit {commit}; to pin it, set {key}: {commit}")
+    return commit
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m steps.download", description=__doc__)
     what = parser.add_subparsers(dest="what", required=True)
@@ -82,7 +99,10 @@ def main() -> None:
     benchmark.add_argument("--benchmark", choices=BENCHMARKS, required=True)
     benchmark.add_argument("--revision", help="commit to fetch (default: the pinned one, or main)")
     benchmark.add_argument("--output", type=Path, required=True, help="folder to write")
-    for command in (model, champ, data, benchmark):
+    prompts = what.add_parser("prompts", help="fetch the rows of the policies' prompts")
+    prompts.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
+    prompts.add_argument("--output", type=Path, required=True, help="folder to write")
+    for command in (model, champ, data, benchmark, prompts):
         command.add_argument("--card", type=Path, help="run card to write (provenance)")
     arguments = parser.parse_args()
 
@@ -101,6 +121,10 @@ def main() -> None:
         facts["revision"] = _download_benchmark(
             arguments.benchmark, arguments.revision, arguments.output
         )
+    elif arguments.what == "prompts":
+        experiment = load_experiment(arguments.experiment)
+        card = RunCard("download", {"prompts": "release"})
+        facts["revision"] = _download_prompts(experiment, arguments.output)
     else:
         experiment = load_experiment(arguments.experiment)
         if arguments.role not in experiment.models:

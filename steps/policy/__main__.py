@@ -6,38 +6,39 @@ Several processes: ``torchrun --nproc-per-node N -m steps.policy train ...``, sa
 """
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
-
-import torch
 
 from steps.config import load_experiment
 from steps.config.policy import SampleUse
 from steps.errors import UserError, run_command
-from steps.policy.divergence import write_log_ratios
-from steps.policy.evaluate import evaluate_policies
-from steps.policy.independence import check_judge
-from steps.policy.judge import write_judged
-from steps.policy.reference import write_reference
-from steps.policy.train import train_policy
 
+# Module and function, imported when asked for: torch, transformers and trl take seconds, and
+# `evaluate` needs none of them, `check-judge` only the first.
 ACTIONS = {
-    "reference": write_reference,
-    "train": train_policy,
-    "kl": write_log_ratios,
-    "judge": write_judged,
-    "check-judge": check_judge,
-    "evaluate": evaluate_policies,
+    "reference": ("reference", "write_reference"),
+    "train": ("train", "train_policy"),
+    "kl": ("divergence", "write_log_ratios"),
+    "judge": ("judge", "write_judged"),
+    "check-judge": ("independence", "check_judge"),
+    "evaluate": ("evaluate", "evaluate_policies"),
 }
 
 
 def main() -> None:
     arguments = _parser().parse_args()
     experiment = load_experiment(arguments.experiment)
-    if experiment.policy is None or experiment.policy.dpo is None:
+    policy = experiment.policy
+    if policy is None or (arguments.action in ("reference", "train", "kl") and policy.dpo is None):
         raise UserError(f"{arguments.experiment} has no section 'policy.dpo'; add it to train one")
-    torch.set_num_threads(experiment.threads)
-    ACTIONS[arguments.action](arguments, experiment)
+    if arguments.action != "evaluate":
+        from steps.device import use_threads
+
+        use_threads(experiment.threads)
+    module, function = ACTIONS[arguments.action]
+    action = getattr(import_module(f"steps.policy.{module}"), function)
+    action(arguments, experiment)
 
 
 def _parser() -> argparse.ArgumentParser:

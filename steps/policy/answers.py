@@ -8,7 +8,7 @@ import pandas as pd
 from steps.config import Experiment
 from steps.errors import UserError
 from steps.groups.schema import read_groups
-from steps.policy.judge import read_judged
+from steps.policy.judged import read_judged
 from steps.policy.names import REFERENCE, policy_name
 
 EXACT = "exact"  # the judge that compares the final answer with the reference answer

@@ -10,7 +10,6 @@ otherwise than the policy did, even to an estimate below zero. Such responses ar
 
 import argparse
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -23,22 +22,13 @@ from steps.config.policy import Sampling
 from steps.device import best_device
 from steps.errors import UserError
 from steps.files import atomic_path
-from steps.groups.schema import PromptGroup, read_groups, read_table
+from steps.groups.schema import PromptGroup, read_groups
 from steps.policy.log_probabilities import log_probabilities
+from steps.policy.log_ratios import LOG_RATIOS
 from steps.policy.reference import policy_dtype
 from steps.policy.tokens import Sequence, encode
 from steps.provenance import RunCard
-from steps.sample.requests import asked
-
-LOG_RATIOS = pa.schema(
-    [
-        ("policy", pa.string()),
-        ("group_id", pa.string()),
-        ("response", pa.int32()),  # index in its group
-        ("log_policy", pa.float64()),  # of the response, in nats
-        ("log_reference", pa.float64()),
-    ]
-)
+from steps.sample.settings import asked
 
 
 def write_log_ratios(arguments: argparse.Namespace, experiment: Experiment) -> None:
@@ -92,8 +82,3 @@ def _sequences(groups: list[PromptGroup], chat: ChatFormat, sampling: Sampling) 
             ids = sequence.response[:-1] if cut else sequence.response
             sequences.append(Sequence(sequence.key, sequence.prompt, ids))
     return sequences
-
-
-def read_log_ratios(path: Path) -> pd.DataFrame:
-    """Read the log-probabilities of a policy's samples, columns `LOG_RATIOS`."""
-    return read_table(path, LOG_RATIOS).to_pandas()

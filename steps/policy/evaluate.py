@@ -21,7 +21,7 @@ from steps.policy.compare import (
     holm,
     policy_rows,
 )
-from steps.policy.divergence import read_log_ratios
+from steps.policy.log_ratios import read_log_ratios
 from steps.provenance import RunCard
 
 # What does not need a judge: metric -> column of the answers.

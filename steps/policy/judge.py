@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -12,19 +11,11 @@ from steps.config import Experiment
 from steps.config.dpo import HubJudge
 from steps.errors import UserError, nearest
 from steps.files import atomic_path
-from steps.groups.schema import PromptGroup, read_groups, read_table
+from steps.groups.schema import PromptGroup, read_groups
+from steps.policy.judged import JUDGED
 from steps.provenance import RunCard
 from steps.score.reward_model import RewardModel, open_reward_model
 from steps.score.stream import score_stream
-
-JUDGED = pa.schema(
-    [
-        ("policy", pa.string()),  # who wrote the responses, `steps.policy.names`
-        ("group_id", pa.string()),
-        ("response", pa.int32()),  # index in its group
-        ("score", pa.float64()),
-    ]
-)
 
 
 def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
@@ -67,13 +58,3 @@ def _judged(
     for group, each in zip(groups, scored, strict=True):
         for place, (response, score) in enumerate(zip(group.responses, each.rewards, strict=True)):
             yield response.model, group.group_id, place, float(score)
-
-
-def read_judged(path: Path) -> pd.DataFrame:
-    """Read the rewards of one judge, columns `JUDGED`."""
-    judged = read_table(path, JUDGED).to_pandas()
-    keys = ["policy", "group_id", "response"]
-    if judged.duplicated(keys).any():
-        row = int(judged.duplicated(keys).to_numpy().argmax())
-        raise UserError(f"{path}: row {row}: this response is judged twice; judge them again")
-    return judged

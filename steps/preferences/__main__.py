@@ -18,7 +18,7 @@ from steps.policy.schema import write_policy_pairs
 from steps.preferences.rewards import read_rewards
 from steps.preferences.select import select_pairs
 from steps.provenance import RunCard
-from steps.sample.requests import asked, sampling_for
+from steps.sample.settings import asked, sampling_for
 
 
 def main() -> None:

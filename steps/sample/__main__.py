@@ -23,9 +23,10 @@ from steps.groups.schema import read_groups, write_groups
 from steps.lock import only_writer
 from steps.provenance import RunCard
 from steps.sample.backend import Backend, Request, plan_batches
-from steps.sample.requests import make_requests, sampling_for
+from steps.sample.requests import make_requests
 from steps.sample.responses import sampled_groups
 from steps.sample.run import complete_batches
+from steps.sample.settings import sampling_for
 
 CODE = (".", "sample")
 

@@ -6,11 +6,7 @@ if OWN.policy is not None and "best_of_n" in OWN.policy.sampling:
         input:
             groups=f"{POLICY}/samples/best_of_n/reference.parquet",
             rewards=expand(f"{POLICY}/scores/best_of_n/{{run}}.parquet", run=POLICY_RUNS),
-            # Without policies no judge is trained; exact correctness is left.
-            judges=expand(
-                f"{POLICY}/judged/best_of_n/{{judge}}.parquet",
-                judge=OWN.policy.evaluation.judges if OWN.policy.dpo is not None else [],
-            ),
+            judges=expand(f"{POLICY}/judged/best_of_n/{{judge}}.parquet", judge=JUDGES),
         output:
             directory(f"{POLICY}/best_of_n/tables"),
         log:

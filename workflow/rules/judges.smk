@@ -1,17 +1,19 @@
 # After the policies: judges, comparison, tables and figure of the policies.
 POLICY_TARGETS = []
 
-if OWN.policy is not None and OWN.policy.dpo is not None:
+if OWN.policy is not None:
     JUDGES = OWN.policy.evaluation.judges
     OWN_JUDGES = {name: judge for name, judge in JUDGES.items() if judge.source == "trained"}
-    HUB_JUDGES = {name: judge.id for name, judge in JUDGES.items() if judge.source == "hub"}
+    HUB_JUDGES = {name: judge for name, judge in JUDGES.items() if judge.source == "hub"}
     JUDGE_FOLDERS = {
         name: f"{POLICY}/judges/{judge.method}/seed{judge.seed}"
         for name, judge in OWN_JUDGES.items()
     }
     LEARNT_FROM = {(judge.method, judge.seed): judge.train_on for judge in OWN_JUDGES.values()}
-    JUDGED_USES = [use for use in OWN.policy.sampling if use.startswith("policies")]
-    POLICY_TARGETS = [f"{POLICY}/tables"] if JUDGED_USES else []
+
+    onstart:
+        # A dry run shows the plan without it.
+        check_pinned(HUB_JUDGES)
 
     wildcard_constraints:
         judge="|".join(JUDGES) or "none",
@@ -45,7 +47,7 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
             groups=lambda w: f"{RESULTS}/groups/{LEARNT_FROM[w.method, int(w.seed)]}.parquet",
             candidates=[f"{RESULTS}/models/{method}/seed{seed}" for method, seed in OWN.policy_runs],
             train=f"{RESULTS}/groups/train.parquet",
-            held_out=f"{RESULTS}/groups/{OWN.policy.held_out}.parquet",
+            held_out=HELD_OUT,
             backbone=BACKBONE_FILES,
         output:
             f"{POLICY}/judges/{{method}}/seed{{seed}}.json",
@@ -99,12 +101,19 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
             depends=depends(OWN, ["threads"], [".", "policy", "score"]),
             judge=lambda wildcards: OWN.policy.evaluation.judges[wildcards.judge].model_dump(),
             experiment=OWN_FILE,
-            model=lambda wildcards, input: HUB_JUDGES.get(wildcards.judge, input.model),
+            model=lambda wildcards, input: (
+                HUB_JUDGES[wildcards.judge].id if wildcards.judge in HUB_JUDGES else input.model
+            ),
             card=f"{POLICY_CARDS}/judge-{{use}}-{{judge}}.json",
         shell:
             "python -m steps.policy judge --experiment {params.experiment}"
             " --judge {wildcards.judge} --model {params.model} --samples {input.samples}"
             " --output {output} --card {params.card} 2>&1 | tee {log}"
+
+
+if OWN.policy is not None and OWN.policy.dpo is not None:
+    JUDGED_USES = [use for use in OWN.policy.sampling if use.startswith("policies")]
+    POLICY_TARGETS = [f"{POLICY}/tables"] if JUDGED_USES else []
 
     rule evaluate_policies:
         input:

@@ -1,7 +1,61 @@
 # After the reward models, where the experiment has a part `policy`: sampling, pairs, DPO.
+from steps.config.prompts import RELEASE_PROMPTS
+
 POLICY = f"results/{OWN_NAME}/policy"
 POLICY_CARDS = f"results/{OWN_NAME}/cards/policy"
 POLICY_LOGS = f"results/{OWN_NAME}/logs/policy"
+
+if OWN.policy is not None and OWN.policy.prompts is not None:
+    # Prompts of the policies' own, which no reward model knows.
+    PAIR_PROMPTS, HELD_OUT = (f"{POLICY}/prompts/{split}.parquet" for split in ("train", "test"))
+    EVALUATION_PROMPTS = [HELD_OUT]
+
+    rule download_prompts:
+        output:
+            directory(OWN.policy.prompts.rows),
+        log:
+            f"{OWN.policy.prompts.rows}.log",
+        localrule: True
+        conda:
+            "../../environment.yml"
+        params:
+            experiment=OWN_FILE,
+            card=f"{OWN.policy.prompts.rows}.card.json",
+        shell:
+            "python -m steps.download prompts --experiment {params.experiment} --output {output}"
+            " --card {params.card} 2>&1 | tee {log}"
+
+    rule release_prompts:
+        input:
+            raw=rules.download_prompts.output,
+            hashes=RELEASE_PROMPTS,
+        output:
+            PAIR_PROMPTS,
+            HELD_OUT,
+            f"{POLICY}/prompts/report.json",
+        log:
+            f"{POLICY_LOGS}/prompts.log",
+        conda:
+            "../../environment.yml"
+        resources:
+            **ask("release_prompts"),
+        params:
+            depends=depends(OWN, [], [".", "benchmarks"]),
+            prompts=OWN.policy.prompts.model_dump(),
+            experiment=OWN_FILE,
+            folder=lambda wildcards, output: Path(output[0]).parent,
+            card=f"{POLICY_CARDS}/prompts.json",
+        shell:
+            "python -m steps.benchmarks.release_prompts --experiment {params.experiment}"
+            " --raw {input.raw} --hashes {input.hashes} --output {params.folder}"
+            " --card {params.card} 2>&1 | tee {log}"
+
+elif OWN.policy is not None:
+    PAIR_PROMPTS, HELD_OUT = (
+        f"{RESULTS}/groups/{s}.parquet" for s in ("train", OWN.policy.held_out)
+    )
+    EVALUATION_PROMPTS = expand(f"{RESULTS}/groups/{{set}}.parquet", set=EVALUATION_SETS)
+
 
 if OWN.policy is not None:
     POLICY_RUNS = [f"{method}-seed{seed}" for method, seed in OWN.policy_runs]
@@ -18,11 +72,7 @@ if OWN.policy is not None:
                 if wildcards.policy == "reference"
                 else [f"{POLICY}/models/{wildcards.policy}"]
             ),
-            groups=lambda wildcards: (
-                f"{RESULTS}/groups/train.parquet"
-                if wildcards.use == "pairs"
-                else f"{RESULTS}/groups/{OWN.policy.held_out}.parquet"
-            ),
+            groups=lambda wildcards: PAIR_PROMPTS if wildcards.use == "pairs" else HELD_OUT,
         output:
             f"{POLICY}/samples/{{use}}/{{policy}}.parquet",
         log:
@@ -69,7 +119,7 @@ if OWN.policy is not None:
         input:
             groups=f"{POLICY}/samples/pairs/reference.parquet",
             scores=f"{POLICY}/scores/pairs/{{run}}.parquet",
-            evaluation=expand(f"{RESULTS}/groups/{{set}}.parquet", set=EVALUATION_SETS),
+            evaluation=EVALUATION_PROMPTS,
         output:
             pairs=f"{POLICY}/pairs/{{run}}.parquet",
             report=f"{POLICY}/pairs/{{run}}.json",
