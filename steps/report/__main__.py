@@ -23,13 +23,15 @@ def main() -> None:
 
     experiment = load_experiment(arguments.experiment)
     results = arguments.results
-    card = RunCard(arguments.kind, {"title": experiment.title})
+    card = RunCard(arguments.kind, {}, experiment=experiment)
     inputs = [results / "evaluation"]
     if arguments.kind == "tables":
         from steps.report.benchmark_table import FOLDER
+        from steps.report.load import selection_file
         from steps.report.tables import write_report_tables
 
         write_report_tables(experiment, results, arguments.output)
+        inputs += [path for path in [selection_file(results)] if path.is_file()]
         if experiment.benchmarks:
             inputs += [PUBLISHED_SCORES, *(results / FOLDER / b for b in experiment.benchmarks)]
     else:
