@@ -1,7 +1,7 @@
 """``python -m steps.report tables|figures``: what people read of an experiment.
 
 tables needs evaluation/ in the results folder and prints groups/selection.json if it is there; it
-writes main, differences and analyses as CSV and Markdown, main also as LaTeX, and
+writes main, differences and analyses as CSV and Markdown, main also as LaTeX and JSON, and
 analysis_differences and mcnemar as CSV. Of each benchmark it needs benchmarks/numbers/<name> and
 writes benchmark_<name> as CSV, Markdown and LaTeX. figures needs evaluation/, groups/, pairs/,
 scores/ and training/; it writes as PNG and PDF best_of_n, token_rewards, training_curves,
