@@ -57,22 +57,23 @@ def _groups(arguments: argparse.Namespace) -> None:
     benchmark = BENCHMARKS[arguments.benchmark]
     if (arguments.backbone is None) != (arguments.experiment is None):
         raise UserError("give --backbone and --experiment together, or neither")
-    card = RunCard("benchmarks groups", {"benchmark": benchmark.name})
+    experiment = load_experiment(arguments.experiment) if arguments.experiment else None
+    card = RunCard("benchmarks groups", {"benchmark": benchmark.name}, experiment=experiment)
     if arguments.raw:
         given, source = arguments.raw, read_json(arguments.raw / SOURCE_FILE)
         groups = benchmark_groups(benchmark, given)
     else:
         given, source = arguments.rows, None
         groups = local_groups(benchmark, given)
-    left_out: list[str] = []
-    if arguments.backbone:
+    inputs, left_out = [given], []
+    if experiment:
         # Imported late: it imports torch.
         from steps.benchmarks.fit import whole_groups
 
-        experiment = load_experiment(arguments.experiment)
         groups, left_out = whole_groups(groups, arguments.backbone, experiment)
+        inputs.append(arguments.backbone)
     write_groups(arguments.output, groups)
-    card.write(arguments.card, [given], [arguments.output], raw=source, left_out=left_out)
+    card.write(arguments.card, inputs, [arguments.output], raw=source, left_out=left_out)
     print(f"{arguments.output}: {len(groups)} rows" + "".join(f"; not {row}" for row in left_out))
 
 

@@ -188,7 +188,7 @@ def main() -> None:
     experiment = load_experiment(arguments.experiment)
     benchmark = benchmark_of(experiment, arguments.name)
     settings = {"benchmark": benchmark.name, "evaluation": experiment.evaluation.model_dump()}
-    card = RunCard("benchmarks compare", settings)
+    card = RunCard("benchmarks compare", settings, experiment=experiment)
     paths = {run: item_path(arguments.items, run) for run in list_runs(experiment)}
     items = {run: read_items(path, benchmark) for run, path in paths.items()}
     tables = compare(items, benchmark, experiment)
@@ -196,7 +196,7 @@ def main() -> None:
         temporary.mkdir()
         for name, table in tables.items():
             table.to_csv(temporary / name, index=False, float_format="%.6g", lineterminator="\n")
-    card.write(arguments.card, list(paths.values()), [arguments.output])
+    card.write(arguments.card, [arguments.items], [arguments.output])
 
 
 if __name__ == "__main__":

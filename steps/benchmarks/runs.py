@@ -122,7 +122,8 @@ def main() -> None:
 
     experiment = load_experiment(arguments.experiment)
     benchmark = benchmark_of(experiment, arguments.name)
-    card = RunCard("benchmarks runs", {"benchmark": benchmark.name, "seeds": experiment.seeds})
+    settings = {"benchmark": benchmark.name, "seeds": experiment.seeds}
+    card = RunCard("benchmarks runs", settings, experiment=experiment)
     group_file = arguments.results / "groups" / f"{arguments.name}.parquet"
     groups = read_groups(group_file)
     files = score_files(experiment, arguments.results, arguments.name)

@@ -16,7 +16,8 @@ from steps.provenance import RunCard
 def main() -> None:
     arguments = _parser().parse_args()
     experiment = load_experiment(arguments.experiment)
-    card = RunCard(f"best_of_n {arguments.what}", experiment.evaluation.model_dump())
+    settings = experiment.evaluation.model_dump()
+    card = RunCard(f"best_of_n {arguments.what}", settings, experiment=experiment)
     if arguments.what == "tables":
         from steps.best_of_n.candidates import read_candidates
         from steps.best_of_n.tables import best_of_n_tables, write_best_of_n

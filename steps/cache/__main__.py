@@ -49,7 +49,8 @@ def main() -> None:
     groups = encode_groups(read_groups(arguments.groups), chat)
     models, layer = _load_models(arguments, experiment, chat)
     key = cache_key(experiment, arguments.backbone, chat, layer, arguments.generator)
-    card = RunCard("cache", settings.model_dump() | experiment.generator.model_dump())
+    read = settings.model_dump() | experiment.generator.model_dump()
+    card = RunCard("cache", read, experiment=experiment)
     if arguments.action == "build":
         cache, worst = _build(arguments, models, groups, key, settings)
     else:
@@ -59,7 +60,8 @@ def main() -> None:
     print(f"{arguments.output}: {cache.meta['tokens']:,} tokens; recomputed sample: {shown}")
     inputs = [arguments.backbone, arguments.groups]
     inputs += [arguments.generator] if arguments.generator else []
-    card.write(arguments.card, inputs, [arguments.output], deviation=worst)
+    facts = {"tokens": cache.meta["tokens"], "deviation": worst}
+    card.write(arguments.card, inputs, [arguments.output], **facts)
 
 
 def _load_models(

@@ -114,7 +114,8 @@ def main() -> None:
         download_champ(arguments.output)
     elif arguments.what == "data":
         experiment = load_experiment(arguments.experiment)
-        card = RunCard("download", experiment.data.model_dump() | {"set": arguments.set})
+        settings = experiment.data.model_dump() | {"set": arguments.set}
+        card = RunCard("download", settings, experiment=experiment)
         facts["revision"] = _download_data(experiment, arguments.set, arguments.output)
     elif arguments.what == "benchmark":
         card = RunCard("download", {"benchmark": arguments.benchmark})
@@ -131,7 +132,7 @@ def main() -> None:
             hint = nearest(arguments.role, list(experiment.models))
             raise UserError(f"--role: {arguments.experiment} has no '{arguments.role}'; {hint}")
         wanted = experiment.models[arguments.role]
-        card = RunCard("download", wanted.model_dump())
+        card = RunCard("download", wanted.model_dump(), experiment=experiment)
         _download_model(wanted, arguments.output)
     if "revision" in facts:
         facts["files"] = {p.name: sha256(p) for p in sorted(arguments.output.iterdir())}

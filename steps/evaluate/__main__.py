@@ -21,7 +21,7 @@ from steps.provenance import RunCard
 def main() -> None:
     arguments = results_parser("evaluate", __doc__).parse_args()
     experiment = load_experiment(arguments.experiment)
-    card = RunCard("evaluate", experiment.evaluation.model_dump())
+    card = RunCard("evaluate", experiment.evaluation.model_dump(), experiment=experiment)
     sets = read_evaluation_sets(experiment, arguments.results)
     write_tables(arguments.output, evaluate(experiment, sets), experiment)
     card.write(arguments.card, input_files(experiment, arguments.results), [arguments.output])

@@ -6,11 +6,13 @@ tokenizer_config.json (chat template inside), README.md (the model card) and pro
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from steps.config import load_experiment
 from steps.errors import run_command
+from steps.export.published import GUIDE
 from steps.export.push import push_main
 from steps.provenance import RunCard
 
@@ -33,9 +35,9 @@ def main() -> None:
 
     from steps.export.folder import export_model  # takes seconds, which `push` does not need
 
-    card = RunCard("export", {})
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None
-    inputs = [arguments.model, arguments.evaluation, arguments.training_card]
+    card = RunCard("export", {}, experiment=experiment)
+    inputs = [arguments.model, arguments.evaluation, Path(os.path.relpath(GUIDE))]
     export_model(
         arguments.model,
         arguments.output,

@@ -86,7 +86,12 @@ def _training(path: Path, model: Path) -> dict[str, Any]:
     if sha256(model) not in card["outputs"].values():
         raise UserError(f"{path} is the run card of another model than {model}; give its own")
     facts = {key: card[key] for key in keys if key != "outputs"}
-    return facts | {"inputs": {"/".join(Path(p).parts[-2:]): h for p, h in card["inputs"].items()}}
+    return facts | {"inputs": {_public(Path(p)): h for p, h in card["inputs"].items()}}
+
+
+def _public(path: Path) -> str:
+    """Return what a path is called in public: its end, without a folder outside the project."""
+    return path.name if path.is_absolute() else "/".join(path.parts[-2:])
 
 
 def _as_trained(experiment: Experiment, settings: dict[str, Any], path: Path) -> Experiment:

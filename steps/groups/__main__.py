@@ -118,7 +118,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     """Write the folder of one experiment's groups, with ``leaks.json`` and ``preparation.json``."""
     experiment = load_experiment(arguments.experiment)
     data = experiment.data
-    card = RunCard("prepare", data.model_dump())
+    card = RunCard("prepare", data.model_dump(), experiment=experiment)
     sets, facts = make_sets(experiment, arguments.raw)
     # Before anything can be refused: a note may name the cause.
     for note in facts.get("notes", ()):
@@ -133,7 +133,7 @@ def prepare(arguments: argparse.Namespace) -> None:
         write_json(folder / "leaks.json", leaks)
         write_json(folder / "preparation.json", facts)
     _report(facts, leaks, warn=isinstance(data, FileData))
-    inputs = [arguments.experiment, *arguments.raw, *_own_files(data)]
+    inputs = [*arguments.raw, *_own_files(data)]
     card.write(arguments.card, inputs, [arguments.output])
 
 

@@ -230,7 +230,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     experiment = load_experiment(arguments.experiment)
     labels = experiment.training.labels
-    card = RunCard("select", experiment.selection.model_dump() | {"labels": labels})
+    settings = experiment.selection.model_dump() | {"labels": labels}
+    card = RunCard("select", settings, experiment=experiment)
     chat = ChatFormat(load_tokenizer(arguments.backbone, experiment))
     counts = {}
     with atomic_path(arguments.output) as temporary:
@@ -242,4 +243,4 @@ def run(arguments: argparse.Namespace) -> None:
         lines = summary(counts)
         write_json(temporary / "selection.json", {"sets": counts, "summary": lines})
     print("\n".join(lines))
-    card.write(arguments.card, [arguments.prepared], [arguments.output])
+    card.write(arguments.card, [arguments.prepared, arguments.backbone], [arguments.output])

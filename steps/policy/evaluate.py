@@ -32,7 +32,8 @@ NO_JUDGE = ""
 def evaluate_policies(arguments: argparse.Namespace, experiment: Experiment) -> None:
     """Measure and compare, and write the tables, atomically."""
     settings = {name: getattr(experiment, name) for name in ("policy", "evaluation")}
-    card = RunCard("policy evaluate", {k: v.model_dump() for k, v in settings.items()})
+    read = {name: section.model_dump() for name, section in settings.items()}
+    card = RunCard("policy evaluate", read, experiment=experiment)
     answers = read_answers(arguments.samples, experiment)
     judged = with_scores(answers, {path.stem: path for path in arguments.judged})
     if EXACT in {path.stem for path in arguments.judged}:

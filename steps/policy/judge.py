@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -28,7 +29,7 @@ def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
             f"--judge: policy.evaluation.judges has no '{arguments.judge}'; "
             f"{nearest(arguments.judge, known)}"
         )
-    card = RunCard("policy judge", judge.model_dump())
+    card = RunCard("policy judge", judge.model_dump(), experiment=experiment)
     hub = isinstance(judge, HubJudge)
     model = open_reward_model(
         arguments.model,
@@ -42,19 +43,22 @@ def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
             for path in arguments.samples
             for row in _judged(model, read_groups(path), evaluation.tokens_per_batch)
         ],
-        columns=JUDGED.names,
+        columns=[*JUDGED.names, "tokens"],
     )
     with atomic_path(arguments.output) as temporary:
         table = pa.Table.from_pandas(rows, schema=JUDGED, preserve_index=False)
         pq.write_table(table, temporary, compression="zstd")
     facts = {"judge": model.name, "judge_files": model.content_hash}
-    card.write(arguments.card, arguments.samples, [arguments.output], **facts)
+    facts["tokens"] = int(rows["tokens"].sum())
+    inputs = arguments.samples if hub else [Path(arguments.model), *arguments.samples]
+    card.write(arguments.card, inputs, [arguments.output], **facts)
 
 
 def _judged(
     model: RewardModel, groups: list[PromptGroup], tokens_per_batch: int
-) -> Iterator[tuple[str, str, int, float]]:
+) -> Iterator[tuple[str, str, int, float, int]]:
     scored = score_stream(model, groups, tokens_per_batch=tokens_per_batch)
     for group, each in zip(groups, scored, strict=True):
-        for place, (response, score) in enumerate(zip(group.responses, each.rewards, strict=True)):
-            yield response.model, group.group_id, place, float(score)
+        for place, response in enumerate(group.responses):
+            score, tokens = float(each.rewards[place]), int(each.n_tokens[place])
+            yield response.model, group.group_id, place, score, tokens

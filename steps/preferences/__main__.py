@@ -26,7 +26,7 @@ def main() -> None:
     experiment = load_experiment(arguments.experiment)
     sampling = sampling_for(experiment, "pairs")
     settings = experiment.policy.pairs
-    card = RunCard("preferences", settings.model_dump(), settings.seed)
+    card = RunCard("preferences", settings.model_dump(), settings.seed, experiment=experiment)
     groups = read_groups(arguments.groups)
     scored = read_rewards(arguments.scores, groups)
     rewards_of = {g.group_id: each.rewards for g, each in zip(groups, scored, strict=True)}

@@ -1,7 +1,7 @@
 """``python -m steps.report tables|figures``: what people read of an experiment.
 
 tables needs evaluation/ in the results folder and prints groups/selection.json if it is there; it
-writes main, differences and analyses as CSV and Markdown, main also as LaTeX, and
+writes main, differences and analyses as CSV and Markdown, main also as LaTeX and JSON, and
 analysis_differences and mcnemar as CSV. Of each benchmark it needs benchmarks/numbers/<name> and
 writes benchmark_<name> as CSV, Markdown and LaTeX. figures needs evaluation/, groups/, pairs/,
 scores/ and training/; it writes as PNG and PDF best_of_n, token_rewards, training_curves,
@@ -23,13 +23,15 @@ def main() -> None:
 
     experiment = load_experiment(arguments.experiment)
     results = arguments.results
-    card = RunCard(arguments.kind, {"title": experiment.title})
+    card = RunCard(arguments.kind, {}, experiment=experiment)
     inputs = [results / "evaluation"]
     if arguments.kind == "tables":
         from steps.report.benchmark_table import FOLDER
+        from steps.report.load import selection_file
         from steps.report.tables import write_report_tables
 
         write_report_tables(experiment, results, arguments.output)
+        inputs += [path for path in [selection_file(results)] if path.is_file()]
         if experiment.benchmarks:
             inputs += [PUBLISHED_SCORES, *(results / FOLDER / b for b in experiment.benchmarks)]
     else:

@@ -75,9 +75,14 @@ def read_evaluation(folder: Path, experiment: Experiment) -> Evaluation:
     return Evaluation(*tables.values())
 
 
+def selection_file(results: Path) -> Path:
+    """Return where the selection step counts what entered."""
+    return results / "groups" / "selection.json"
+
+
 def selection_summary(results: Path) -> list[str]:
     """Sentences on how much data entered, from the selection step; none if it was not run."""
-    path = results / "groups" / "selection.json"
+    path = selection_file(results)
     if not path.is_file():
         return []
     summary = read_json(path).get("summary")

@@ -35,7 +35,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     experiment = load_experiment(arguments.experiment)
-    card = RunCard("report policies", {"title": experiment.title})
+    card = RunCard("report policies", {}, experiment=experiment)
     evaluations = {folder.name: read_evaluation(folder) for folder in arguments.evaluations}
     write_policy_report(experiment, evaluations, arguments.output)
     card.write(arguments.card, arguments.evaluations, [arguments.output])

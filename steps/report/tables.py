@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from steps.config import Experiment
-from steps.files import atomic_path
+from steps.files import atomic_path, json_text
 from steps.report.analyses import analyses_markdown
 from steps.report.benchmark_markdown import benchmark_markdown
 from steps.report.benchmark_table import FOLDER, BenchmarkResult, read_results
 from steps.report.differences import differences_markdown
 from steps.report.latex import main_latex
-from steps.report.load import read_evaluation, selection_summary
+from steps.report.load import Evaluation, read_evaluation, selection_summary
 from steps.report.main_table import main_table
 from steps.report.markdown import main_markdown
 
@@ -29,6 +29,7 @@ def write_report_tables(experiment: Experiment, results: Path, output: Path) -> 
     table = main_table(evaluation, experiment.methods, experiment.reference_models)
     data = selection_summary(results)
     texts = {
+        "main.json": json_text(_metrics(evaluation)),
         "main.md": main_markdown(table, evaluation, experiment, data),
         "main.tex": main_latex(table, experiment.title),
         "differences.md": differences_markdown(evaluation, experiment),
@@ -42,6 +43,15 @@ def write_report_tables(experiment: Experiment, results: Path, output: Path) -> 
             (temporary / name).write_bytes((results / "evaluation" / source).read_bytes())
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
+
+
+def _metrics(evaluation: Evaluation) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the main numbers by set, method and metric, which `dvc metrics` compares."""
+    numbers: dict[str, dict[str, dict[str, float]]] = {}
+    for row in evaluation.metrics.dropna(subset=["value"]).itertuples():
+        of_method = numbers.setdefault(row.eval_set, {}).setdefault(row.method, {})
+        of_method[row.metric] = row.value
+    return numbers
 
 
 def benchmark_files(

@@ -36,7 +36,7 @@ def main() -> None:
     experiment = load_experiment(arguments.experiment)
     sampling = sampling_for(experiment, arguments.use)
     torch.set_num_threads(experiment.threads)
-    card = RunCard("sample", sampling.model_dump(), sampling.seed)
+    card = RunCard("sample", sampling.model_dump(), sampling.seed, experiment=experiment)
     groups = read_groups(arguments.groups)
     chat = ChatFormat(load_tokenizer(arguments.model, experiment))
     context = context_length(arguments.model, experiment)
@@ -52,12 +52,11 @@ def main() -> None:
         made, counts = sampled_groups(groups, completions, chat, author)
         write_groups(arguments.output, made)
         remove(work)
-    counts["tokens"] = sum(len(each.ids) for each in completions)
-    for what, count in counts.items():
+    tokens = sum(len(each.ids) for each in completions)
+    for what, count in {**counts, "tokens": tokens}.items():
         print(f"{arguments.output}: {count:,} {what}", file=sys.stderr)
-    card.write(
-        arguments.card, [arguments.model, arguments.groups], [arguments.output], counts=counts
-    )
+    inputs = [arguments.model, arguments.groups]
+    card.write(arguments.card, inputs, [arguments.output], tokens=tokens, counts=counts)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import torch
 import transformers
 
@@ -61,7 +62,9 @@ def main() -> None:
     inputs = [*arguments.input]
     inputs += [model.files.folder] if model.files.commit is None else []
     facts = asdict(model.files.origin) | {"commit": model.files.commit, "layout": model.layout}
-    card.write(arguments.card, inputs, outputs, model=facts)
+    columns = [pq.read_table(path, columns=["n_tokens"])["n_tokens"] for path in arguments.output]
+    tokens = sum(column.to_numpy().sum().item() for column in columns)
+    card.write(arguments.card, inputs, outputs, tokens=tokens, model=facts)
 
 
 def _parser() -> argparse.ArgumentParser:

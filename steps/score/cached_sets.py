@@ -37,7 +37,7 @@ def main() -> None:
     torch.set_num_threads(experiment.threads)
     files = find_model(arguments.model)
     facts = _check_facts(files)
-    card = RunCard("score", {"method": facts["method"]}, facts["seed"])
+    card = RunCard("score", {"method": facts["method"]}, facts["seed"], experiment=experiment)
     settings = experiment.training
     dtype = working_dtype(settings.precision)
     model = load_reward_model(arguments.model, experiment, settings.layout).to(best_device())
@@ -53,7 +53,8 @@ def main() -> None:
     outputs = write_score_sets(arguments.output, scores, files.origin)
     inputs = [arguments.model, *(arguments.groups / f"{name}.parquet" for name in sets)]
     inputs += [cache.folder for _, cache in sets.values()]
-    card.write(arguments.card, inputs, outputs)
+    tokens = sum(cache.meta["tokens"] for _, cache in sets.values())
+    card.write(arguments.card, inputs, outputs, tokens=tokens)
 
 
 def _check_facts(files: ModelFiles) -> dict[str, Any]:

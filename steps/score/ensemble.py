@@ -42,7 +42,8 @@ def main() -> None:
         raise UserError("--members must name the folders of at least two models, each once")
     experiment = load_experiment(arguments.experiment)
     reduce = experiment.ensemble.reduce
-    card = RunCard("ensemble", {"reduce": reduce, "members": [str(folder) for folder in members]})
+    settings = {"reduce": reduce, "members": [str(folder) for folder in members]}
+    card = RunCard("ensemble", settings, experiment=experiment)
     files = {name: [folder / f"{name}.parquet" for folder in members] for name in arguments.sets}
     scores = {name: join(paths, reduce) for name, paths in files.items()}
     # The scores of an ensemble stand under the first seed.

@@ -46,7 +46,7 @@ def train_generator(arguments: argparse.Namespace, experiment: Experiment) -> No
             "it is"
         )
     settings = training_settings(tuning)
-    card = RunCard("generator", tuning.model_dump(), tuning.seed)
+    card = RunCard("generator", tuning.model_dump(), tuning.seed, experiment=experiment)
     groups = read_groups(arguments.groups)
     pairs = read_pairs(arguments.pairs, groups)
     if pairs.empty:
@@ -58,11 +58,12 @@ def train_generator(arguments: argparse.Namespace, experiment: Experiment) -> No
     store = MemoryStore(encode_groups(groups, ChatFormat(tokenizer)))
     objective = Objective([Weighted(1.0, Likelihood(tuning.rejected_length))])
     module = _assemble(arguments.model, experiment, settings, store, objective, tuning.seed)
+    chosen = pair_groups(store, pairs)[:: tuning.every]
     work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
     trainer = RewardTrainer(
         module=module,
         objective=objective,
-        groups=pair_groups(store, pairs)[:: tuning.every],
+        groups=chosen,
         settings=settings,
         work=work,
         seed=tuning.seed,
@@ -75,7 +76,9 @@ def train_generator(arguments: argparse.Namespace, experiment: Experiment) -> No
 
     def write() -> None:
         _write(module, tokenizer, trainer.rows(), arguments)
-        card.write(arguments.card, inputs, [arguments.output, arguments.training_log])
+        tokens = settings.epochs * sum(group.cached.span.tokens for group in chosen)
+        outputs = [arguments.output, arguments.training_log]
+        card.write(arguments.card, inputs, outputs, tokens=tokens)
 
     run_to_the_end(trainer, work, run, write)
 

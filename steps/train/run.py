@@ -46,7 +46,7 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     check_needs(objective.needs, experiment)
     sections = ("training", *method.reads)
     used = {name: getattr(experiment, name).model_dump() for name in sections}
-    card = RunCard("train", used, arguments.seed)
+    card = RunCard("train", used, arguments.seed, experiment=experiment)
     cache = Cache(arguments.cache)
     groups = _training_groups(arguments, experiment, cache, objective)
     tokenizer = load_tokenizer(arguments.backbone, experiment)
@@ -74,8 +74,11 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
             "terms": objective.state(),
         }
         _write(arguments, assembled, tokenizer, trainer.rows(), facts)
-        inputs = [arguments.groups, arguments.pairs, arguments.cache]
-        card.write(arguments.card, inputs, [arguments.output, arguments.training_log], **facts)
+        inputs = [arguments.backbone, arguments.groups, arguments.pairs, arguments.cache]
+        inputs += [arguments.frozen] if arguments.frozen else []
+        tokens = experiment.training.epochs * sum(group.cached.span.tokens for group in groups)
+        outputs = [arguments.output, arguments.training_log]
+        card.write(arguments.card, inputs, outputs, tokens=tokens, **facts)
 
     run_to_the_end(trainer, work, _run(arguments, cache) | used, write)
 

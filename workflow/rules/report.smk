@@ -6,6 +6,7 @@ TABLES = [
     *expand(f"{RESULTS}/tables/{{name}}.csv", name=REPORTED_TABLES),
     *expand(f"{RESULTS}/tables/{{name}}.md", name=["main", "differences", "analyses"]),
     f"{RESULTS}/tables/main.tex",
+    f"{RESULTS}/tables/main.json",
 ]
 REPORTED_FIGURES = [
     *("best_of_n", "token_rewards", "training_curves", "reliability"),

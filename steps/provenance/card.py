@@ -4,30 +4,36 @@ A card is a side file. It holds the times and machine facts, so that the output 
 byte-identical from run to run.
 """
 
+import hashlib
 import os
 import platform
 import resource
 import subprocess
+import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from steps.config import Experiment
 from steps.files import sha256, write_json
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     "torch",
     "transformers",
+    "accelerate",
     "peft",
     "trl",
     "tokenizers",
+    "safetensors",
     "datasets",
     "huggingface_hub",
     "numpy",
     "pandas",
     "pyarrow",
     "scipy",
+    "statsmodels",
     "matplotlib",
     "math-verify",
     "snakemake",
@@ -63,16 +69,32 @@ def code_facts() -> dict[str, Any]:
 
 
 class RunCard:
-    """Collects the facts of one run of one step; `write` stores them beside the results."""
+    """Collects the facts of one run of one step; `write` stores them beside the results.
 
-    def __init__(self, step: str, settings: Any, seed: int | None = None):
+    Args:
+        settings: what the step read of the experiment.
+        experiment: the whole of it, of which title and hash are noted.
+    """
+
+    def __init__(
+        self,
+        step: str,
+        settings: Any,
+        seed: int | None = None,
+        *,
+        experiment: Experiment | None = None,
+    ):
         self.started = time.time()
         self.facts: dict[str, Any] = {"step": step, "settings": settings, "seed": seed}
+        self.facts["experiment"] = _content(experiment) if experiment else None
 
     def write(
         self, path: Path | None, inputs: list[Path], outputs: list[Path], **facts: Any
     ) -> None:
-        """Write the card to ``path`` (nothing if None) with the hashes of inputs and outputs."""
+        """Write the card to ``path`` (nothing if None) with the hashes of inputs and outputs.
+
+        Time and memory are those of this process: of an interrupted job, those since it went on.
+        """
         if path is None:
             return
         self.facts |= facts | code_facts()
@@ -82,6 +104,9 @@ class RunCard:
                 "platform": platform.platform(),
                 "processor": _processor(),
                 "cores": os.cpu_count(),
+                "gpus": _gpus(),
+                # Of torchrun; the first one writes the card, each has as many GPUs.
+                "processes": int(os.environ.get("WORLD_SIZE", 1)),
             },
             "inputs": {str(p): sha256(p) for p in inputs},
             "outputs": {str(p): sha256(p) for p in outputs},
@@ -91,6 +116,25 @@ class RunCard:
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
         write_json(path, self.facts)
+
+
+def _content(experiment: Experiment) -> dict[str, str]:
+    """Return title and hash of an experiment with its defaults: comments do not count."""
+    text = experiment.model_dump_json()
+    return {"title": experiment.title, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _gpus() -> list[dict[str, Any]]:
+    """Return the GPUs that this process has computed on, with the most memory it took there."""
+    torch = sys.modules.get("torch")  # a step without it has used none
+    if torch is None or not torch.cuda.is_initialized():
+        return []
+    peaks = {n: torch.cuda.max_memory_allocated(n) for n in range(torch.cuda.device_count())}
+    return [
+        {"name": torch.cuda.get_device_name(n), "peak_memory_mb": peak >> 20}
+        for n, peak in peaks.items()
+        if peak
+    ]
 
 
 def _processor() -> str:

@@ -1,0 +1,136 @@
+"""The ancestry of an artefact, from cards that real runs of a made-up chain wrote."""
+
+import json
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from steps.errors import UserError
+from steps.files import remove, sha256
+from steps.provenance import RunCard
+from steps.provenance.__main__ import main
+from steps.provenance.ancestry import ancestry, hash_on_disk, read_steps
+
+CARDS = Path("results/x/cards")
+
+
+def write(path: str, text: str) -> Path:
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def run(step: str, inputs: list[Path], outputs: list[Path], card: Path) -> None:
+    RunCard(step, {"key": step}, seed=3).write(card, inputs, outputs)
+
+
+@pytest.fixture
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """download -> groups, a folder -> two of its files are read -> a table; and a given file."""
+    monkeypatch.chdir(tmp_path)
+    raw = write("resources/champ/v0.json", "raw")
+    run("download", [], [raw], Path("resources/champ/card.json"))
+    train, test = write("results/x/groups/train", "train"), write("results/x/groups/test", "test")
+    run("select", [raw], [train.parent], CARDS / "select.json")
+    scores = write("results/x/scores/orm/test", "scores")
+    run("score", [train, test], [scores], CARDS / "score.json")
+    published = write("config/published.yaml", "theirs")
+    table = write("results/x/tables/main.csv", "table")
+    run("tables", [scores, published], [table.parent], CARDS / "tables.json")
+    run("figures", [scores], [write("results/x/figures/a.png", "")], CARDS / "figures.json")
+    hash_on_disk.cache_clear()
+    return table
+
+
+def steps_of(path: Path | str) -> list[str]:
+    return [step.facts["step"] for step in ancestry(Path(path), read_steps()).steps]
+
+
+def told(path: Path, monkeypatch, capsys) -> str:
+    monkeypatch.setattr(sys, "argv", ["provenance", str(path)])
+    hash_on_disk.cache_clear()
+    try:
+        main()
+    except UserError as error:
+        return f"{capsys.readouterr().out}{error}"
+    return capsys.readouterr().out
+
+
+def test_a_table_leads_back_to_the_download(chain: Path, monkeypatch, capsys) -> None:
+    assert steps_of(chain) == ["tables", "score", "select", "download"]
+    text = told(chain, monkeypatch, capsys)
+    assert "given, made by no step: config/published.yaml" in text
+    assert f"output resources/champ/v0.json {sha256(Path('resources/champ/v0.json'))}" in text
+    assert 'settings {"key": "score"}' in text and "seed 3" in text
+    assert f"all files behind {chain} are those of the run cards" in text
+
+
+@pytest.mark.parametrize(
+    ("artefact", "steps"),
+    [
+        ("results/x/groups/test", ["select", "download"]),
+        ("results/x/groups", ["select", "download"]),
+        ("results/x/scores", ["score", "select", "download"]),  # holds an output
+        ("resources/champ/v0.json", ["download"]),
+    ],
+)
+def test_files_and_folders_are_found(chain: Path, artefact: str, steps: list[str]) -> None:
+    assert steps_of(artefact) == steps
+    assert steps_of(Path(artefact).resolve()) == steps
+
+
+def test_what_changed_far_behind_is_named(chain: Path, monkeypatch, capsys) -> None:
+    write("resources/champ/v0.json", "another")
+    text = told(chain, monkeypatch, capsys)
+    assert "resources/champ/v0.json has changed since the step of results/x/cards/select" in text
+    assert "2 of the hashes behind" in text  # of the step that wrote it and of that which read it
+
+
+def test_what_is_gone_is_named(chain: Path, monkeypatch, capsys) -> None:
+    remove(Path("results/x/scores"))
+    assert "results/x/scores/orm/test is not there" in told(chain, monkeypatch, capsys)
+
+
+def test_a_lost_card_is_named(chain: Path, monkeypatch, capsys) -> None:
+    (CARDS / "select.json").unlink()
+    text = told(chain, monkeypatch, capsys)
+    assert "results/x/groups/train was made by a step whose run card is not here" in text
+
+
+def test_a_file_of_no_step_is_refused(chain: Path, monkeypatch, capsys) -> None:
+    assert "no run card names config" in told(Path("config/published.yaml"), monkeypatch, capsys)
+    assert "there is no nothing" in told(Path("nothing"), monkeypatch, capsys)
+
+
+def test_of_two_makers_it_is_the_one_whose_file_lies_there(chain: Path) -> None:
+    """Another experiment downloaded it again, and the first file was put back since."""
+    raw = write("resources/champ/v0.json", "other")
+    run("other download", [], [raw], Path("results/y/cards/download.json"))
+    later = json.loads(Path("results/y/cards/download.json").read_text())
+    write("results/y/cards/download.json", json.dumps(later | {"started": "2100"}))
+    hash_on_disk.cache_clear()
+    assert steps_of(raw) == ["other download"]
+    write("resources/champ/v0.json", "raw")
+    hash_on_disk.cache_clear()
+    assert steps_of(raw) == ["download"]
+
+
+def test_a_card_names_machine_and_experiment(chain: Path, experiment, monkeypatch) -> None:
+    cuda = types.SimpleNamespace(
+        is_initialized=lambda: True,
+        device_count=lambda: 2,
+        max_memory_allocated=lambda n: 3 << 20 if n else 0,
+        get_device_name=lambda n: f"GPU {n}",
+    )
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
+    changed = experiment.model_copy(update={"threads": 2})
+    cards = []
+    for each in (experiment, changed):
+        RunCard("step", {}, experiment=each).write(Path("card.json"), [], [])
+        cards.append(json.loads(Path("card.json").read_text()))
+    assert cards[0]["machine"]["gpus"] == [{"name": "GPU 1", "peak_memory_mb": 3}]
+    assert cards[0]["experiment"]["title"] == experiment.title
+    assert cards[0]["experiment"]["sha256"] != cards[1]["experiment"]["sha256"]
