@@ -134,3 +134,15 @@ def test_a_card_names_machine_and_experiment(chain: Path, experiment, monkeypatc
     assert cards[0]["machine"]["gpus"] == [{"name": "GPU 1", "peak_memory_mb": 3}]
     assert cards[0]["experiment"]["title"] == experiment.title
     assert cards[0]["experiment"]["sha256"] != cards[1]["experiment"]["sha256"]
+
+
+def test_a_changed_input_is_refused(chain: Path) -> None:
+    scores = write("results/x/scores/orm/test", "scorez")
+    table = write("results/x/tables/more.csv", "table")
+    with pytest.raises(UserError, match="scores/orm/test is not what its step wrote.*delete it"):
+        run("more tables", [scores], [table], CARDS / "more.json")
+    assert not (CARDS / "more.json").exists()
+    # Another experiment that has made the same file may have left a card with other bytes.
+    run("score", [], [scores], Path("results/y/cards/score.json"))
+    run("more tables", [scores], [table], CARDS / "more.json")
+    assert (CARDS / "more.json").exists()

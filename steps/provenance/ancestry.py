@@ -65,7 +65,9 @@ def _read(file: Path) -> Step:
     facts = read_json(file)
     if not isinstance(facts, dict) or not {"step", "started", "inputs", "outputs"} <= facts.keys():
         raise UserError(f"{file} is no run card; move it away or run its step again")
-    inputs, outputs = ({_normal(p): h for p, h in facts[k].items()} for k in ("inputs", "outputs"))
+    inputs, outputs = (
+        {normal_path(p): h for p, h in facts[k].items()} for k in ("inputs", "outputs")
+    )
     return Step(str(file), facts, inputs, outputs)
 
 
@@ -90,7 +92,7 @@ def ancestry(artefact: Path, steps: list[Step]) -> Ancestry:
                     visit(read)
                 first_to_last.append(step)
 
-    visit(_normal(artefact))
+    visit(normal_path(artefact))
     if not first_to_last:
         raise UserError(
             f"no run card names {artefact} as an output; give a file or folder that a step wrote, "
@@ -125,7 +127,7 @@ def hash_on_disk(path: str) -> str:
     return sha256(Path(path))
 
 
-def _normal(path: Path | str) -> str:
+def normal_path(path: Path | str) -> str:
     """Return a path as cards of this folder name it; one that lies elsewhere stays absolute."""
     near = os.path.relpath(path)
     return os.path.abspath(path) if near.startswith("..") else near

@@ -17,6 +17,7 @@ from typing import Any
 
 from steps.config import Experiment
 from steps.files import sha256, write_json
+from steps.provenance.inputs import refuse_changed
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (
@@ -94,9 +95,15 @@ class RunCard:
         """Write the card to ``path`` (nothing if None) with the hashes of inputs and outputs.
 
         Time and memory are those of this process: of an interrupted job, those since it went on.
+
+        Raises:
+            UserError: an input is not what its own step wrote. The workflow then deletes the
+                outputs, so nothing is made of it.
         """
         if path is None:
             return
+        hashes = {str(p): sha256(p) for p in inputs}
+        refuse_changed(hashes)
         self.facts |= facts | code_facts()
         self.facts |= {
             "machine": {
@@ -108,7 +115,7 @@ class RunCard:
                 # Of torchrun; the first one writes the card, each has as many GPUs.
                 "processes": int(os.environ.get("WORLD_SIZE", 1)),
             },
-            "inputs": {str(p): sha256(p) for p in inputs},
+            "inputs": hashes,
             "outputs": {str(p): sha256(p) for p in outputs},
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 2),
