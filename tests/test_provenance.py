@@ -139,7 +139,7 @@ def test_a_card_names_machine_and_experiment(chain: Path, experiment, monkeypatc
 def test_a_changed_input_is_refused(chain: Path) -> None:
     scores = write("results/x/scores/orm/test", "scorez")
     table = write("results/x/tables/more.csv", "table")
-    with pytest.raises(UserError, match="scores/orm/test is not what its step wrote.*delete it"):
+    with pytest.raises(UserError, match=r"scores/orm/test is not what its step wrote.*delete it"):
         run("more tables", [scores], [table], CARDS / "more.json")
     assert not (CARDS / "more.json").exists()
     # Another experiment that has made the same file may have left a card with other bytes.

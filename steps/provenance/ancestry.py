@@ -66,7 +66,7 @@ def _read(file: Path) -> Step:
     if not isinstance(facts, dict) or not {"step", "started", "inputs", "outputs"} <= facts.keys():
         raise UserError(f"{file} is no run card; move it away or run its step again")
     inputs, outputs = (
-        {normal_path(p): h for p, h in facts[k].items()} for k in ("inputs", "outputs")
+        {normal_path(p): h for p, h in facts[key].items()} for key in ("inputs", "outputs")
     )
     return Step(str(file), facts, inputs, outputs)
 
