@@ -1,6 +1,7 @@
 """Training: it learns, repeats itself, and no cut of the work changes its result."""
 
 import copy
+import math
 import multiprocessing
 import os
 import signal
@@ -235,6 +236,30 @@ def test_a_loss_that_is_not_finite_names_the_groups(
         trainer.model.model.score.weight.fill_(float("nan"))
     with pytest.raises(UserError, match=r"step 1 is nan on 'g\d', 'g\d'"):
         trainer.train()
+
+
+class PoisonGradient(TrainerCallback):
+    """Turns the gradient of one parameter into NaN in one step."""
+
+    def __init__(self, parameter: str, step: int):
+        self.parameter, self.step = parameter, step
+
+    def on_step_begin(self, args, state, control, model, **kwargs) -> None:
+        if state.global_step + 1 == self.step:
+            model.get_parameter(self.parameter).register_hook(lambda gradient: gradient * math.nan)
+
+
+@pytest.mark.parametrize("parameter", ["model.score.weight", "lm_head"])
+@pytest.mark.parametrize("step", [3, 4])
+def test_a_gradient_that_is_not_finite_leaves_the_last_good_checkpoint(
+    parameter, step, train, tmp_path
+) -> None:
+    """In the middle and in the last of four steps, each with a checkpoint."""
+    settings = UPPER.model_copy(update={"epochs": 2, "checkpoint_steps": 1, "lm_head": "copy"})
+    with pytest.raises(UserError, match=rf"the gradient of step {step} is not finite on 'g\d'"):
+        train("icrm", settings, callbacks=[PoisonGradient(parameter, step)])
+    assert last_checkpoint(tmp_path / "work").name == f"checkpoint-{step - 1}"
+    assert_same(train("icrm", settings), train("icrm", settings, "undisturbed"))
 
 
 def test_a_lora_target_that_matches_nothing(train) -> None:

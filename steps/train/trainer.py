@@ -9,7 +9,7 @@ changes the gradient.
 import contextlib
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -82,9 +82,18 @@ class RewardTrainer(Trainer):
         return self.lr_scheduler
 
     def _clip_grad_norm(self, model: nn.Module) -> Tensor:
-        """Clip without the LM head, whose gradient is not scaled down and would drown the rest."""
+        """Clip without the LM head, whose gradient is not scaled down and would drown the rest.
+
+        A finite loss may have a gradient that is not: it must reach neither the weights nor the
+        checkpoint that takes the last one's place.
+        """
         module = self.accelerator.unwrap_model(model)
-        return self.accelerator.clip_grad_norm_(module.main_parameters, self.args.max_grad_norm)
+        norm = self.accelerator.clip_grad_norm_(module.main_parameters, self.args.max_grad_norm)
+        head = module.lm_head
+        if not norm.isfinite() or (head is not None and not head.grad.isfinite().all()):
+            members = self.plan[self.state.global_step]
+            self._stop("gradient", "not finite", members)
+        return norm
 
     def training_step(self, model: nn.Module, inputs: list[int], num_items_in_batch=None) -> Tensor:
         """Accumulate this process's share of one optimiser step's gradient."""
@@ -109,7 +118,8 @@ class RewardTrainer(Trainer):
                 totals += torch.stack([part.detach().double(), _right(batch)])
         self.objective.end_step(self._over_processes)
         loss, right = (self._over_processes(value) for value in totals.tolist())
-        self._check_finite(loss, inputs)
+        if not math.isfinite(loss):
+            self._stop("loss", str(loss), inputs)
         row = {"pairs": sum(part.pairs for part in lengths), "loss": loss}
         if batch.chosen.rewards is not None:
             row["pair_accuracy"] = right / max(row["pairs"], 1)
@@ -134,12 +144,10 @@ class RewardTrainer(Trainer):
             return 0.0 * sum(p.sum() for p in self._touched(batch))
         return self.objective.loss(batch)
 
-    def _check_finite(self, loss: float, members: list[int]) -> None:
-        if math.isfinite(loss):
-            return
+    def _stop(self, what: str, value: str, members: list[int]) -> NoReturn:
         names = ", ".join(f"'{self.groups[i].cached.group_id}'" for i in members)
         raise UserError(
-            f"{self.name}: the loss of step {self.state.global_step + 1} is {loss} on {names}; "
+            f"{self.name}: the {what} of step {self.state.global_step + 1} is {value} on {names}; "
             "lower training.learning_rate or look at these texts (the last checkpoint in "
             f"{self.args.output_dir} is kept)"
         )
