@@ -227,14 +227,23 @@ def test_checkpoints_of_another_configuration_are_refused(train, tmp_path) -> No
     assert last_checkpoint(tmp_path / "work") is not None
 
 
-def test_a_loss_that_is_not_finite_names_the_groups(
+def test_a_loss_that_is_not_finite_names_its_groups_and_the_remedy(
     backbone, experiment, cache, groups, tmp_path
 ) -> None:
-    changed = with_settings(experiment, UPPER)
-    trainer = make_trainer("orm", backbone, changed, cache, groups, tmp_path)
-    with torch.no_grad():
-        trainer.model.model.score.weight.fill_(float("nan"))
-    with pytest.raises(UserError, match=r"step 1 is nan on 'g\d', 'g\d'"):
+    """Each group in a micro-batch of its own, one of them poisoned."""
+    settings = UPPER.model_copy(update={"groups_per_step": 3, "tokens_per_batch": 1})
+    work = tmp_path / "work"
+    trainer = make_trainer(
+        "orm", backbone, with_settings(experiment, settings), cache, groups, work
+    )
+
+    def poison(module, inputs, batch):
+        if inputs[0][0].cached.group_id != "g1":
+            return batch
+        return replace(batch, chosen=replace(batch.chosen, rewards=batch.chosen.rewards * math.nan))
+
+    trainer.model.register_forward_hook(poison)
+    with pytest.raises(UserError, match=r"loss of step 1 is nan on 'g1'; .*work.*: delete that f"):
         trainer.train()
 
 
