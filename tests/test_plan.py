@@ -232,6 +232,12 @@ def test_an_ensemble_trains_nothing_but_its_base(experiment: Experiment) -> None
         assert [run.name for run in training_runs(changed)] == ["train orm"]
 
 
+def test_a_need_that_is_not_met_names_the_method(experiment: Experiment) -> None:
+    pointwise = with_settings(experiment, UPPER.model_copy(update={"labels": "pointwise"}))
+    with pytest.raises(UserError, match=r"^method 'orm_margin': training\.labels is pointwise"):
+        training_runs(pointwise.model_copy(update={"methods": ["orm", "orm_margin"]}))
+
+
 def test_hours_by_hand(experiment: Experiment) -> None:
     """1,000 tokens and 10 groups; two epochs of three steps (4 groups each)."""
     runs = training_runs(experiment)
