@@ -18,9 +18,10 @@ from steps.cache.store import Cache
 from steps.config.schema import Consistency, Grm, Lora
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup
-from steps.train.batches import share_out, step_plan
+from steps.train.assemble import assemble
+from steps.train.batches import pair_groups, share_out, step_plan
 from steps.train.checkpoints import claim_folder, last_checkpoint
-from tests.training import TRAINED, UPPER, make_cache, make_trainer, with_settings
+from tests.training import TRAINED, UPPER, make_cache, make_pairs, make_trainer, with_settings
 
 FULL = UPPER.model_copy(update={"mode": "full", "trained_layers": None})
 LORA = UPPER.model_copy(update={"mode": "lora", "trained_layers": None})
@@ -72,8 +73,6 @@ def test_every_method_overfits_a_few_pairs(method, train) -> None:
 
 
 def test_frozen_layers_stay_and_all_others_move(train, backbone, experiment, cache) -> None:
-    from steps.train.assemble import assemble
-
     fresh = assemble(with_settings(experiment, UPPER), backbone, cache, frozenset(), 1.0, 0).module
     before = fresh.state_dict()
     for name, value in weights(train("orm", UPPER.model_copy(update={"epochs": 3}))).items():
@@ -167,6 +166,22 @@ def test_only_the_release_form_depends_on_padding(mean, train) -> None:
         for n, s in enumerate((settings, alone))
     ]
     assert (abs(values[0] - values[1]) < 1e-6) == (mean == "response")
+
+
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_swapping_chosen_and_rejected_flips_the_margin(
+    layout, backbone, experiment, cache, groups
+) -> None:
+    changed = with_settings(experiment, FULL.model_copy(update={"layout": layout}))
+    module = assemble(changed, backbone, cache, frozenset(), 1.0, seed=0).module
+    pairs = pair_groups(cache, make_pairs(groups))
+    swapped = [replace(g, chosen=g.rejected, rejected=g.chosen) for g in pairs]
+    with torch.no_grad():
+        batch, other = module(pairs), module(swapped)
+    margins = batch.chosen.final_rewards - batch.rejected.final_rewards
+    assert margins.abs().min() > 1e-3
+    of_swapped = other.chosen.final_rewards - other.rejected.final_rewards
+    torch.testing.assert_close(of_swapped, -margins, **EXACT)
 
 
 class Kill(TrainerCallback):
