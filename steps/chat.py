@@ -6,6 +6,7 @@ puts after that token (a newline in several templates) is left out.
 """
 
 import hashlib
+import json
 from dataclasses import dataclass
 
 from jinja2 import TemplateError
@@ -124,8 +125,14 @@ class ChatFormat:
         ]
 
     def fingerprint(self) -> str:
-        """Return a hash that changes with the tokenizer and with the chat template."""
-        content = self.tokenizer.backend_tokenizer.to_str() + "\0" + self.tokenizer.chat_template
+        """Return a hash that changes with the tokenizer and with the chat template.
+
+        Templates print the named special tokens, and texts that spell any of them are refused.
+        """
+        tokenizer = self.tokenizer
+        named = sorted(tokenizer.special_tokens_map.items())
+        parts = [tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template, named]
+        content = json.dumps([*parts, tokenizer.all_special_tokens])
         return hashlib.sha256(content.encode()).hexdigest()
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from steps.backbone import load_generator, load_tokenizer
 from steps.cache import build as build_module
@@ -224,18 +225,46 @@ def test_a_cache_of_other_settings_is_refused_by_verify(cache: Cache, parts) -> 
 
 
 def test_the_key_changes_with_everything_that_matters(
-    backbone: Path, experiment, parts, tmp_path: Path
+    backbone: Path, experiment, parts, tmp_path: Path, monkeypatch
 ) -> None:
     _, _, key = parts
-    other = tmp_path / "model"
-    shutil.copytree(backbone, other)
-    settings = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps(settings | {"rms_norm_eps": 1e-3}))
-    chat = ChatFormat(load_tokenizer(backbone, experiment))
-    assert cache_key(experiment, backbone, chat, 1).digest() == key.digest()
-    assert cache_key(experiment, other, chat, 1).digest() != key.digest()
-    for change in ({"layer": 2}, {"top_p": 0.9}, {"chat_format": "x"}, {"transformers": "0"}):
-        assert replace(key, **change).digest() != key.digest()
+
+    def digest(model: Path = backbone, layer: int = 1, **sections) -> str:
+        changed = experiment.model_copy(update=sections)
+        chat = ChatFormat(load_tokenizer(model, changed))
+        return cache_key(changed, model, chat, layer).digest()
+
+    def other(name: str) -> Path:
+        return shutil.copytree(backbone, tmp_path / name)
+
+    architecture = other("architecture")
+    settings = json.loads((architecture / "config.json").read_text())
+    (architecture / "config.json").write_text(json.dumps(settings | {"rms_norm_eps": 1e-3}))
+    weights = tmp_path / "weights"
+    make_tiny(experiment.backbone.model_copy(update={"seed": 5}), weights)
+    template, tokens = other("template"), other("tokens")
+    tokenizer = load_tokenizer(backbone, experiment)
+    tokenizer.add_tokens("sum")
+    tokenizer.save_pretrained(tokens)
+    tokenizer = load_tokenizer(backbone, experiment)
+    tokenizer.chat_template = tokenizer.chat_template.replace("['content']", "['content'] | trim")
+    tokenizer.save_pretrained(template)
+    generator = experiment.generator
+    found = [
+        *(digest(model) for model in (architecture, weights, template, tokens)),
+        digest(layer=2),
+        *(
+            digest(generator=generator.model_copy(update=change))
+            for change in ({"temperature": 0.7}, {"top_p": 0.9}, {"entropy": False})
+        ),
+        digest(threads=2),
+    ]
+    for library in (torch, transformers):
+        with monkeypatch.context() as patch:
+            patch.setattr(library, "__version__", "0")
+            found.append(digest())
+    assert digest() == key.digest()
+    assert len({key.digest(), *found}) == 1 + len(found)
 
 
 def test_hidden_states_and_entropies_are_optional(parts, tmp_path: Path) -> None:

@@ -131,6 +131,23 @@ def test_fingerprint_changes_with_the_template() -> None:
     assert ChatFormat(one).fingerprint() != ChatFormat(other).fingerprint()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bos_token": "<unused>"},
+        {"eos_token": "<unused>"},
+        {"extra_special_tokens": ["<unused>", "<|eot_id|>"]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_fingerprint_changes_with_the_special_tokens(change: dict) -> None:
+    """The backend's tokenizer and the template stay the same."""
+    one, other = make("llama3", False), make("llama3", False)
+    other.add_special_tokens(change)
+    assert other.backend_tokenizer.to_str() == one.backend_tokenizer.to_str()
+    assert ChatFormat(one).fingerprint() != ChatFormat(other).fingerprint()
+
+
 def test_a_tokenizer_without_template_is_refused(backbone: Path, experiment) -> None:
     tokenizer = load_tokenizer(backbone, experiment)
     tokenizer.chat_template = None

@@ -68,6 +68,7 @@ def test_shipped_experiments_are_valid(name: str) -> None:
         (put("training", "epochs", 2.5), ["training.epochs", "integer", "2.5"]),
         (put("training", "learning_rate", -1.0), ["training.learning_rate", "greater than 0"]),
         (put("training", "lm_head", "tide"), ["training.lm_head", "'copy' or 'tied'"]),
+        (put("training", "lora", {"targets": []}), ["training.lora.targets", "all-linear"]),
         (put("backbone", "source", "tyni"), ["backbone.source", "'tiny'"]),
         (put("selection", "token_budget", {"trian": 9}), ["'trian'", "'train'"]),
         (put(None, "methods", ["orm", "icmr"]), ["unknown method 'icmr'", "'icrm'"]),

@@ -19,7 +19,7 @@ from steps.train.assemble import assemble
 from steps.train.batches import pair_groups
 from tests.conftest import ROOT
 from tests.small_batches import make_batch, make_data, one_loss
-from tests.training import UPPER, make_cache, make_pairs, with_settings
+from tests.training import UPPER, make_cache, make_pairs, make_trainer, with_settings
 
 TABLE = (ROOT / "docs/departures.md").read_text(encoding="utf-8")
 ROWS = [line for line in TABLE.splitlines() if re.match(r"\| (?!the release|# \||-)", line)]
@@ -32,7 +32,7 @@ OPTIONS = [
 
 
 def test_the_table_has_its_rows() -> None:
-    assert len(ROWS) == 31
+    assert len(ROWS) == 36
     assert len(OPTIONS) == 9
 
 
@@ -107,6 +107,20 @@ def test_the_scale_is_one_of_the_gradient_into_the_backbone(
     assert (whole - none).abs().max() > 1e-3
     torch.testing.assert_close(small - none, 1e-3 * (whole - none), rtol=0, atol=1e-7)
     assert torch.equal(gradients[1e-3][1], gradients[1.0][1])
+
+
+def test_clipping_leaves_the_lm_head_out(backbone, experiment, cache, groups, tmp_path) -> None:
+    settings = UPPER.model_copy(update={"lm_head": "copy", "max_gradient_norm": 1e-3})
+    changed = with_settings(experiment, settings)
+    trainer = make_trainer("grm_release", backbone, changed, cache, groups, tmp_path)
+    module = trainer.model
+    trainer.objective.begin_step([g.lengths for g in trainer.groups])
+    trainer.objective.loss(module(trainer.groups)).backward()
+    of_head = module.lm_head.grad.clone()
+    assert trainer._clip_grad_norm(module) > 1e-2
+    total = torch.nn.utils.get_total_norm([p.grad for p in module.main_parameters])
+    assert total.item() == pytest.approx(1e-3, rel=1e-2)
+    assert torch.equal(module.lm_head.grad, of_head)
 
 
 def test_scores_in_half_precision_are_those_of_training(

@@ -140,7 +140,7 @@ OTHER = {"model": {"source": "tiny", "seed": 5}}
         ("orm_margin", PAIRS, "training.labels is pointwise"),
         ("orm_label_smooth", PAIRS, "training.labels is pointwise"),
         ("grm", PAIRS | DPO, "training.labels is pointwise"),
-        ("icrm", PAIRS | {"consistency": {"reference_mean": "padded_row"}}, "labels is pointwise"),
+        ("icrm", PAIRS | {"consistency": {"reference_mean": "padded_row"}}, "no opposite response"),
         ("icrm", {"consistency": {"reference_mean": "padded_row"}}, "training.layout: packed"),
         ("grm", DPO | {"generator": {"temperature": 0.7}}, "generator.temperature makes"),
         ("grm", DPO | {"generator": {"top_p": 0.8}}, "generator.top_p makes"),

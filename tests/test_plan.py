@@ -1,6 +1,7 @@
 """The plan: its counts are those of the real jobs, its arithmetic is that of a sheet of paper."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 import torch
 import yaml
 
-from steps.config import Experiment
+from steps.config import Experiment, load_experiment
+from steps.config.hub_data import UnifiedFeedbackData
 from steps.config.schema import FineTuning, Generator, Lora, SmolLM2Backbone
 from steps.errors import UserError
 from steps.files import write_json
@@ -32,6 +34,7 @@ from steps.plan.parameters import (
     reward_model_parameters,
 )
 from steps.plan.probe import Rates, measure_rates
+from steps.plan.report import report
 from steps.plan.resources import resources
 from steps.plan.runs import training_runs
 from steps.plan.tasks import check_fits, list_tasks
@@ -202,6 +205,40 @@ def test_sets_are_bounded_by_the_budget_and_then_counted(
         read_set_tokens(budgeted, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("gemma2b_uf40k", (42_400, 0)),
+        ("gemma2b_uf400k", (424_000, 0)),
+        ("llama3_8b_skywork", (0.9 * 77_000 + 42_400, 0.1 * 77_000)),
+        ("qwen1_5b_math", (0.9 * 39_700 / 2, 0.1 * 39_700 / 2)),
+    ],
+)
+def test_sets_of_the_paper_are_bounded_before_they_are_there(name, rows, tmp_path: Path) -> None:
+    """Two responses a row, each as long as the cut-off; at most, but not much more."""
+    experiment = load_experiment(ROOT / f"config/{name}.yaml")
+    for part, known in zip(read_set_tokens(experiment, tmp_path), rows, strict=True):
+        tokens = 2 * known * experiment.selection.max_tokens
+        assert tokens <= part.tokens == part.row_tokens
+        assert part.tokens <= 1.02 * tokens or not known
+        assert not part.counted
+
+
+def test_hours_before_the_tokens_are_counted_are_marked(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = UnifiedFeedbackData(source="unified_feedback", every=20)
+    plan = make_plan(experiment.model_copy(update={"data": data}), "uf", CPU, probe=False)
+    names = [run.name for run in plan.runs]
+    rates = Rates(1e-3, 1e-3, dict.fromkeys(names, 1e-3), dict.fromkeys(names, 0.0))
+    text = report(replace(plan, rates=rates))
+    assert f"train       {2 * 42_500 * experiment.selection.max_tokens:,}  at most" in text
+    assert re.search(r"\nIn total: at most [\d.,]+ \w+ \(one job after the other\)", text)
+    whole = replace(plan, rates=rates, sets=[counted(part.name) for part in plan.sets])
+    assert "at most" not in report(whole)
+
+
 def test_the_largest_batch() -> None:
     known = counted("train")  # groups of up to 200 tokens, 400 in rows
     assert largest_batch([known], 300) == 300
@@ -230,6 +267,12 @@ def test_an_ensemble_trains_nothing_but_its_base(experiment: Experiment) -> None
         counts = {jobs.rule: jobs.count for jobs in list_jobs(changed)}
         assert (counts["train"], counts["score"], counts["score_ensemble"]) == (2, 2, 1)
         assert [run.name for run in training_runs(changed)] == ["train orm"]
+
+
+def test_a_need_that_is_not_met_names_the_method(experiment: Experiment) -> None:
+    pointwise = with_settings(experiment, UPPER.model_copy(update={"labels": "pointwise"}))
+    with pytest.raises(UserError, match=r"^method 'orm_margin': training\.labels is pointwise"):
+        training_runs(pointwise.model_copy(update={"methods": ["orm", "orm_margin"]}))
 
 
 def test_hours_by_hand(experiment: Experiment) -> None:

@@ -1,10 +1,12 @@
 """What a training run refuses before it starts."""
 
 import argparse
+import shutil
 from pathlib import Path
 
 import pytest
 
+from steps.backbone import load_tokenizer
 from steps.errors import UserError
 from steps.groups.schema import write_groups
 from steps.pairs.schema import write_pairs
@@ -59,14 +61,17 @@ def test_an_ensemble_is_not_trained(folder, backbone, experiment) -> None:
         train_model(arguments(folder, backbone, "orm_ensemble"), experiment)
 
 
-def test_a_cache_of_another_tokenizer_is_refused(folder, backbone, experiment, groups) -> None:
+def test_a_cache_of_another_template_is_refused(
+    folder, backbone, experiment, groups, tmp_path: Path
+) -> None:
     write_pairs(folder / "pairs.parquet", make_pairs(groups).assign(same_model=False))
-    meta = folder / "cache/meta.json"
-    text = meta.read_text()
-    start = text.index('"chat_format": "') + len('"chat_format": "')
-    meta.write_text(f"{text[:start]}{'0' * 8}{text[start + 8 :]}")
-    with pytest.raises(UserError, match=r"was made from other texts|another chat_format"):
-        train_model(arguments(folder, backbone, "orm"), with_settings(experiment, UPPER))
+    other = tmp_path / "backbone"
+    shutil.copytree(backbone, other)
+    tokenizer = load_tokenizer(other, experiment)
+    tokenizer.chat_template = tokenizer.chat_template.replace("['content']", "['content'] | trim")
+    tokenizer.save_pretrained(other)
+    with pytest.raises(UserError, match=r"made with another tokenizer or chat template \("):
+        train_model(arguments(folder, other, "orm"), with_settings(experiment, UPPER))
 
 
 @pytest.mark.parametrize("changed", ["weights_hash", "method_hash", "package_hash"])

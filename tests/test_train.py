@@ -1,6 +1,7 @@
 """Training: it learns, repeats itself, and no cut of the work changes its result."""
 
 import copy
+import math
 import multiprocessing
 import os
 import signal
@@ -17,9 +18,10 @@ from steps.cache.store import Cache
 from steps.config.schema import Consistency, Grm, Lora
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup
-from steps.train.batches import share_out, step_plan
+from steps.train.assemble import assemble
+from steps.train.batches import pair_groups, share_out, step_plan
 from steps.train.checkpoints import claim_folder, last_checkpoint
-from tests.training import TRAINED, UPPER, make_cache, make_trainer, with_settings
+from tests.training import TRAINED, UPPER, make_cache, make_pairs, make_trainer, with_settings
 
 FULL = UPPER.model_copy(update={"mode": "full", "trained_layers": None})
 LORA = UPPER.model_copy(update={"mode": "lora", "trained_layers": None})
@@ -71,8 +73,6 @@ def test_every_method_overfits_a_few_pairs(method, train) -> None:
 
 
 def test_frozen_layers_stay_and_all_others_move(train, backbone, experiment, cache) -> None:
-    from steps.train.assemble import assemble
-
     fresh = assemble(with_settings(experiment, UPPER), backbone, cache, frozenset(), 1.0, 0).module
     before = fresh.state_dict()
     for name, value in weights(train("orm", UPPER.model_copy(update={"epochs": 3}))).items():
@@ -168,6 +168,22 @@ def test_only_the_release_form_depends_on_padding(mean, train) -> None:
     assert (abs(values[0] - values[1]) < 1e-6) == (mean == "response")
 
 
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_swapping_chosen_and_rejected_flips_the_margin(
+    layout, backbone, experiment, cache, groups
+) -> None:
+    changed = with_settings(experiment, FULL.model_copy(update={"layout": layout}))
+    module = assemble(changed, backbone, cache, frozenset(), 1.0, seed=0).module
+    pairs = pair_groups(cache, make_pairs(groups))
+    swapped = [replace(g, chosen=g.rejected, rejected=g.chosen) for g in pairs]
+    with torch.no_grad():
+        batch, other = module(pairs), module(swapped)
+    margins = batch.chosen.final_rewards - batch.rejected.final_rewards
+    assert margins.abs().min() > 1e-3
+    of_swapped = other.chosen.final_rewards - other.rejected.final_rewards
+    torch.testing.assert_close(of_swapped, -margins, **EXACT)
+
+
 class Kill(TrainerCallback):
     """SIGKILL to this process after a step, when its checkpoint has been written."""
 
@@ -226,15 +242,48 @@ def test_checkpoints_of_another_configuration_are_refused(train, tmp_path) -> No
     assert last_checkpoint(tmp_path / "work") is not None
 
 
-def test_a_loss_that_is_not_finite_names_the_groups(
+def test_a_loss_that_is_not_finite_names_its_groups_and_the_remedy(
     backbone, experiment, cache, groups, tmp_path
 ) -> None:
-    changed = with_settings(experiment, UPPER)
-    trainer = make_trainer("orm", backbone, changed, cache, groups, tmp_path)
-    with torch.no_grad():
-        trainer.model.model.score.weight.fill_(float("nan"))
-    with pytest.raises(UserError, match=r"step 1 is nan on 'g\d', 'g\d'"):
+    """Each group in a micro-batch of its own, one of them poisoned."""
+    settings = UPPER.model_copy(update={"groups_per_step": 3, "tokens_per_batch": 1})
+    work = tmp_path / "work"
+    trainer = make_trainer(
+        "orm", backbone, with_settings(experiment, settings), cache, groups, work
+    )
+
+    def poison(module, inputs, batch):
+        if inputs[0][0].cached.group_id != "g1":
+            return batch
+        return replace(batch, chosen=replace(batch.chosen, rewards=batch.chosen.rewards * math.nan))
+
+    trainer.model.register_forward_hook(poison)
+    with pytest.raises(UserError, match=r"loss of step 1 is nan on 'g1'; .*work.*: delete that f"):
         trainer.train()
+
+
+class PoisonGradient(TrainerCallback):
+    """Turns the gradient of one parameter into NaN in one step."""
+
+    def __init__(self, parameter: str, step: int):
+        self.parameter, self.step = parameter, step
+
+    def on_step_begin(self, args, state, control, model, **kwargs) -> None:
+        if state.global_step + 1 == self.step:
+            model.get_parameter(self.parameter).register_hook(lambda gradient: gradient * math.nan)
+
+
+@pytest.mark.parametrize("parameter", ["model.score.weight", "lm_head"])
+@pytest.mark.parametrize("step", [3, 4])
+def test_a_gradient_that_is_not_finite_leaves_the_last_good_checkpoint(
+    parameter, step, train, tmp_path
+) -> None:
+    """In the middle and in the last of four steps, each with a checkpoint."""
+    settings = UPPER.model_copy(update={"epochs": 2, "checkpoint_steps": 1, "lm_head": "copy"})
+    with pytest.raises(UserError, match=rf"the gradient of step {step} is not finite on 'g\d'"):
+        train("icrm", settings, callbacks=[PoisonGradient(parameter, step)])
+    assert last_checkpoint(tmp_path / "work").name == f"checkpoint-{step - 1}"
+    assert_same(train("icrm", settings), train("icrm", settings, "undisturbed"))
 
 
 def test_a_lora_target_that_matches_nothing(train) -> None:

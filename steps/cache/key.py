@@ -13,6 +13,9 @@ from steps.chat import ChatFormat
 from steps.config.schema import Experiment
 from steps.device import working_dtype
 
+# What people call a part whose name does not say it.
+PART_NAMES = {"chat_format": "tokenizer or chat template"}
+
 
 @dataclass(frozen=True)
 class CacheKey:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from steps.cache.key import CacheKey, text_key
+from steps.cache.key import PART_NAMES, CacheKey, text_key
 from steps.cache.tokens import CachedGroup, TokenStore
 from steps.errors import UserError
 from steps.files import read_json, sha256
@@ -142,8 +142,9 @@ class Cache(TokenStore):
         for part, wanted in asdict(key).items():
             found = self.meta["key"].get(part)
             if found != wanted:
+                name = PART_NAMES.get(part, part)
                 raise UserError(
-                    f"{self.folder} was made with another {part} ({found}, now {wanted}); delete "
+                    f"{self.folder} was made with another {name} ({found}, now {wanted}); delete "
                     "it and run the cache step again"
                 )
 

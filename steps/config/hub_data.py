@@ -5,6 +5,7 @@ fetched; the download step then records the commit and prints the line that pins
 """
 
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +13,22 @@ from pydantic import Field, model_validator
 
 from steps.config.section import Commit, Section
 from steps.errors import UserError
+
+# Known numbers of rows, rounded up, for what is planned before a set is there.
+# Unified-Feedback with unequal ratings: 424K are every second row of training, 42.4K every
+# twentieth. The hub lists 11 MB of `val` beside 971 MB of `train`, about 1 % of it.
+UNIFIED_FEEDBACK_ROWS = {"train": 850_000, "validation": 20_000}
+SKYWORK_ROWS = 78_000  # about 77K
+# The release samples four solutions a problem of 10,000 and keeps 39.7K of them.
+SOLUTIONS_PER_PROBLEM = 4
+
+
+@dataclass(frozen=True)
+class Size:
+    """A number of prompt groups, and of their responses together."""
+
+    groups: int
+    responses: int
 
 
 @dataclass(frozen=True)
@@ -43,6 +60,10 @@ class HubData(Section):
         """What is to be fetched, in the order in which `prepare` expects the folders."""
         raise NotImplementedError
 
+    def most(self) -> dict[str, Size]:
+        """What each set has at most, by the known numbers of rows."""
+        raise NotImplementedError
+
 
 class UnifiedFeedbackData(HubData):
     """Unified-Feedback: pairs of many sources, rated by people and by GPT-4."""
@@ -53,6 +74,9 @@ class UnifiedFeedbackData(HubData):
 
     def hub_sets(self) -> list[HubSet]:
         return [HubSet("unified_feedback", "unified_feedback", self.revision)]
+
+    def most(self) -> dict[str, Size]:
+        return {name: _pairs(ceil(n / self.every)) for name, n in UNIFIED_FEEDBACK_ROWS.items()}
 
 
 class SkyworkData(HubData):
@@ -77,6 +101,13 @@ class SkyworkData(HubData):
             revision = self.unified_feedback_revision
             sets.append(HubSet("unified_feedback", "unified_feedback", revision, key))
         return sets
+
+    def most(self) -> dict[str, Size]:
+        held_out = ceil(SKYWORK_ROWS / self.held_out_every)
+        train = SKYWORK_ROWS - held_out
+        if self.unified_feedback_every is not None:
+            train += ceil(UNIFIED_FEEDBACK_ROWS["train"] / self.unified_feedback_every)
+        return {"train": _pairs(train), "validation": _pairs(held_out)}
 
 
 class LocalProblems(Section):
@@ -111,6 +142,12 @@ class Prm800kData(HubData):
         slug = f"{self.problems.id}/{self.problems.file}".replace("/", "--")
         return [HubSet("prm800k", slug, self.problems.revision, "data.problems.revision")]
 
+    def most(self) -> dict[str, Size]:
+        """With as many solutions a problem as the release has."""
+        held_out = max(round(self.validation_share * self.first), 1)
+        sizes = {"train": self.first - held_out, "validation": held_out}
+        return {name: Size(n, SOLUTIONS_PER_PROBLEM * n) for name, n in sizes.items()}
+
     def check_samples(self) -> None:
         """Raise a `UserError` if the file of the solutions is not there."""
         if not Path(self.samples).is_file():
@@ -119,3 +156,7 @@ class Prm800kData(HubData):
                 'solutions as {"prompt": problem, "responses": [{"text": solution}, ...]}, one '
                 "problem a line"
             )
+
+
+def _pairs(rows: int) -> Size:
+    return Size(rows, 2 * rows)

@@ -87,8 +87,7 @@ class Consistency(Term):
     ):
         """``weights``: one of `steps.objectives.weights`."""
         self.padded_row = settings.reference_mean == "padded_row"
-        # Pointwise labels have no opposite response whose mean could run over a padded row.
-        self.needs = frozenset({Need.PAIRS, Need.PADDED_ROWS} if self.padded_row else ())
+        self.needs = frozenset({Need.PADDED_ROWS} if self.padded_row else ())
         self.weights = weights
         self.normaliser = make_normaliser(settings)
 

@@ -14,12 +14,21 @@ def check_methods(experiment: Experiment) -> None:
         UserError: naming the method and the first key that leaves a need unmet.
     """
     for name in experiment.methods:
-        method = load_method(name)
-        if method.terms is not None:
-            try:
-                check_needs(Objective(method.terms(experiment)).needs, experiment)
-            except UserError as error:
-                raise UserError(f"method '{name}': {error}") from None
+        terms = load_method(name).terms
+        if terms is not None:
+            check_objective(name, Objective(terms(experiment)), experiment)
+
+
+def check_objective(method: str, objective: Objective, experiment: Experiment) -> None:
+    """Check that the experiment can train the objective of a method.
+
+    Raises:
+        UserError: naming the method and the first key that leaves a need unmet.
+    """
+    try:
+        check_needs(objective.needs, experiment)
+    except UserError as error:
+        raise UserError(f"method '{method}': {error}") from None
 
 
 def check_needs(needs: frozenset[Need], experiment: Experiment) -> None:
@@ -33,6 +42,11 @@ def check_needs(needs: frozenset[Need], experiment: Experiment) -> None:
         raise UserError(
             "training.labels is pointwise, but this method compares pairs; "
             "set training.labels: pairwise or take it out of methods"
+        )
+    if Need.PADDED_ROWS in needs and training.labels == "pointwise":
+        raise UserError(
+            "consistency.reference_mean is padded_row, but with training.labels: pointwise there "
+            "is no opposite response whose mean is taken; set consistency.reference_mean: response"
         )
     if Need.PADDED_ROWS in needs and training.layout == "packed":
         raise UserError(

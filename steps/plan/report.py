@@ -42,7 +42,9 @@ def _token_row(part: SetTokens) -> tuple[str, str, str]:
     if part.counted:
         return part.name, f"{part.tokens:,}", f"counted, {part.prompts:,} prompts"
     if part.tokens is not None:
-        return part.name, f"{part.tokens:,}", "at most: selection.token_budget"
+        rows = part.tokens == part.row_tokens
+        why = "known responses x selection.max_tokens" if rows else "selection.token_budget"
+        return part.name, f"{part.tokens:,}", f"at most: {why}"
     return part.name, "", "not known before the data is selected"
 
 
@@ -83,7 +85,8 @@ def _memory(plan: Plan) -> str:
 
 def _disk(plan: Plan) -> str:
     disk = plan.disk
-    caches = "not known yet" if disk.caches is None else show_bytes(disk.caches)
+    most = _at_most(plan)
+    caches = "not known yet" if disk.caches is None else most + show_bytes(disk.caches)
     rows = [
         ("model folders to start from", show_bytes(disk.backbones)),
         ("caches", caches),
@@ -91,7 +94,7 @@ def _disk(plan: Plan) -> str:
         ("checkpoints of one training", show_bytes(disk.checkpoints)),
     ]
     if disk.total is not None:
-        rows.append(("together", show_bytes(disk.total)))
+        rows.append(("together", most + show_bytes(disk.total)))
     free = shutil.disk_usage(".").free
     title = "DISK SPACE (computed; data sets, benchmarks, scores and other checkpoints are on top)"
     return f"{_table(title, ['', 'size'], rows)}\nFree here: {show_bytes(free)}"
@@ -100,13 +103,13 @@ def _disk(plan: Plan) -> str:
 def _time(plan: Plan) -> str:
     if plan.rates is None:
         return "TIME: not measured (--no-probe)"
-    rows = []
+    most, rows = _at_most(plan), []
     for task in plan.tasks:
         rate = f"{1 / seconds_per_token(task, plan.rates):,.0f}"
         seconds = job_seconds(task, plan.rates)
         times = ("not known yet", "")
         if seconds is not None:
-            times = show_hours(seconds), show_hours(task.count * seconds)
+            times = most + show_hours(seconds), most + show_hours(task.count * seconds)
         rows.append((task.name, rate, task.count, *times))
     title = (
         "TIME (tokens/s measured by a probe with random weights on this machine; the times are\n"
@@ -119,7 +122,12 @@ def _time(plan: Plan) -> str:
         table += f"\nOther work slows the probe (load {load:.0f} on {cores} cores); repeat it later"
     total = total_seconds(plan.tasks, plan.rates)
     kind = "GPU time" if plan.machine.gpu else "one job after the other"
-    return table if total is None else f"{table}\nIn total: {show_hours(total)} ({kind})"
+    return table if total is None else f"{table}\nIn total: {most}{show_hours(total)} ({kind})"
+
+
+def _at_most(plan: Plan) -> str:
+    """What stands before numbers that follow from the tokens."""
+    return "" if all(part.counted for part in plan.sets) else "at most "
 
 
 def _table(title: str, columns: list[str], rows: Iterable[tuple]) -> str:

@@ -9,7 +9,7 @@ from steps.config import Experiment
 from steps.config.schema import Training
 from steps.objectives.declaration import Weighted, load_method
 from steps.objectives.likelihood import Likelihood
-from steps.objectives.needs import check_needs
+from steps.objectives.needs import check_objective
 from steps.objectives.objective import Objective
 from steps.objectives.term import Need
 from steps.plan.architecture import read_config
@@ -80,7 +80,7 @@ def _method_run(experiment: Experiment, name: str) -> Run:
     config, settings = read_config(experiment.backbone), experiment.training
     method = load_method(name)
     objective = Objective(method.terms(experiment))
-    check_needs(objective.needs, experiment)
+    check_objective(name, objective, experiment)
     return Run(
         rule="train",
         name=f"train {name}",

@@ -1,9 +1,12 @@
-"""How many tokens each set has: counted once it is selected, bounded by its budget before."""
+"""How many tokens each set has: counted once it is selected, before that bounded by its budget or
+by the known number of its responses, each as long as the cut-off.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from steps.config import Experiment
+from steps.config.hub_data import HubData
 from steps.errors import UserError
 from steps.files import read_json
 
@@ -18,7 +21,7 @@ class SetTokens:
         largest_group: tokens of the largest group.
         largest_group_in_rows: the same with a row for every response.
         prompts: number of groups.
-        counted: read from the selected groups; otherwise ``tokens`` is the budget, a bound.
+        counted: read from the selected groups; otherwise the numbers are bounds.
     """
 
     name: str
@@ -45,8 +48,7 @@ def read_set_tokens(experiment: Experiment, results: Path) -> list[SetTokens]:
     path = results / "groups" / "selection.json"
     names = ["train", *experiment.evaluation_sets]
     if not path.is_file():
-        budget = experiment.selection.token_budget
-        return [SetTokens(name, budget.get(name)) for name in names]
+        return [_bounded(experiment, name) for name in names]
     try:
         sets = read_json(path)["sets"]
         return [
@@ -58,6 +60,16 @@ def read_set_tokens(experiment: Experiment, results: Path) -> list[SetTokens]:
             f"{path} does not hold the size of every set (no {error}); delete it and run the "
             "selection again"
         ) from None
+
+
+def _bounded(experiment: Experiment, name: str) -> SetTokens:
+    budget = experiment.selection.token_budget.get(name)
+    if not isinstance(experiment.data, HubData):
+        return SetTokens(name, budget)
+    most = experiment.data.most()[name]
+    rows = most.responses * experiment.selection.max_tokens
+    tokens = rows if budget is None else min(budget, rows)
+    return SetTokens(name, tokens, row_tokens=rows, prompts=most.groups)
 
 
 def largest_batch(sets: list[SetTokens], tokens_per_batch: int, padded: bool = False) -> int:

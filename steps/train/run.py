@@ -17,7 +17,7 @@ from steps.files import atomic_path, remove, sha256
 from steps.groups.schema import read_groups
 from steps.lock import only_writer
 from steps.objectives.declaration import load_method
-from steps.objectives.needs import check_needs
+from steps.objectives.needs import check_objective
 from steps.objectives.objective import Objective
 from steps.objectives.term import Need
 from steps.pairs.schema import read_pairs
@@ -43,7 +43,7 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
             "that one"
         )
     objective = Objective(method.terms(experiment))
-    check_needs(objective.needs, experiment)
+    check_objective(arguments.method, objective, experiment)
     sections = ("training", *method.reads)
     used = {name: getattr(experiment, name).model_dump() for name in sections}
     card = RunCard("train", used, arguments.seed, experiment=experiment)

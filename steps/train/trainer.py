@@ -9,9 +9,10 @@ changes the gradient.
 import contextlib
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
+from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -82,9 +83,18 @@ class RewardTrainer(Trainer):
         return self.lr_scheduler
 
     def _clip_grad_norm(self, model: nn.Module) -> Tensor:
-        """Clip without the LM head, whose gradient is not scaled down and would drown the rest."""
+        """Clip without the LM head, whose gradient is not scaled down and would drown the rest.
+
+        A finite loss may have a gradient that is not: it must reach neither the weights nor the
+        checkpoint that takes the last one's place.
+        """
         module = self.accelerator.unwrap_model(model)
-        return self.accelerator.clip_grad_norm_(module.main_parameters, self.args.max_grad_norm)
+        norm = self.accelerator.clip_grad_norm_(module.main_parameters, self.args.max_grad_norm)
+        head = module.lm_head
+        if not norm.isfinite() or (head is not None and not head.grad.isfinite().all()):
+            members = self.plan[self.state.global_step]
+            self._stop("gradient", "not finite", [self.groups[i] for i in members])
+        return norm
 
     def training_step(self, model: nn.Module, inputs: list[int], num_items_in_batch=None) -> Tensor:
         """Accumulate this process's share of one optimiser step's gradient."""
@@ -98,6 +108,7 @@ class RewardTrainer(Trainer):
         self.objective.begin_step(lengths)
         # On the device until the end of the step: no micro-batch waits for a number.
         totals = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        parts: list[tuple[Tensor, MicroBatch]] = []
         for number, micro_batch in enumerate(own):
             last = number == len(own) - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
@@ -107,9 +118,12 @@ class RewardTrainer(Trainer):
                 self.accelerator.backward(part * self.args.world_size)
             if micro_batch.counts:
                 totals += torch.stack([part.detach().double(), _right(batch)])
+                parts.append((part.detach(), micro_batch))
         self.objective.end_step(self._over_processes)
         loss, right = (self._over_processes(value) for value in totals.tolist())
-        self._check_finite(loss, inputs)
+        if not math.isfinite(loss):
+            bad = [g for part, cut in parts if not part.isfinite() for g in cut.groups]
+            self._stop("loss", str(loss), bad)
         row = {"pairs": sum(part.pairs for part in lengths), "loss": loss}
         if batch.chosen.rewards is not None:
             row["pair_accuracy"] = right / max(row["pairs"], 1)
@@ -134,14 +148,14 @@ class RewardTrainer(Trainer):
             return 0.0 * sum(p.sum() for p in self._touched(batch))
         return self.objective.loss(batch)
 
-    def _check_finite(self, loss: float, members: list[int]) -> None:
-        if math.isfinite(loss):
-            return
-        names = ", ".join(f"'{self.groups[i].cached.group_id}'" for i in members)
+    def _stop(self, what: str, value: str, groups: list[TrainingGroup]) -> NoReturn:
+        """Stop all processes; each brings the groups that it suspects."""
+        names = sorted(set(gather_object([f"'{group.cached.group_id}'" for group in groups])))
         raise UserError(
-            f"{self.name}: the loss of step {self.state.global_step + 1} is {loss} on {names}; "
-            "lower training.learning_rate or look at these texts (the last checkpoint in "
-            f"{self.args.output_dir} is kept)"
+            f"{self.name}: the {what} of step {self.state.global_step + 1} is {value} on "
+            f"{', '.join(names)}; the last good checkpoint, if any, stays in "
+            f"{self.args.output_dir} and serves this configuration and these texts only: delete "
+            "that folder, then lower learning_rate or mend the texts"
         )
 
     @staticmethod
