@@ -13,11 +13,11 @@ import pytest
 from steps.best_of_n import __main__ as command
 from steps.best_of_n.candidates import Candidates, read_candidates
 from steps.best_of_n.measure import outcome_sums, pick_sums
-from steps.best_of_n.picks import joint_picks, kl_of_best_of
+from steps.best_of_n.picks import joint_picks
 from steps.best_of_n.tables import best_of_n_tables
 from steps.config import Experiment
 from steps.errors import UserError
-from steps.evaluate.best_of_n import pick_probabilities
+from steps.evaluate.best_of_n import kl_of_best_of, pick_probabilities
 from steps.groups.schema import PromptGroup, Response, write_groups
 from steps.policy.judged import JUDGED
 from steps.score.schema import Origin
@@ -185,6 +185,15 @@ def test_tables_and_figures(sampled: Path, monkeypatch: pytest.MonkeyPatch) -> N
     value = shares["value"]
     np.testing.assert_allclose(value["win"] + value["tie"] + value["lose"], 1, atol=1e-5)
     np.testing.assert_allclose(value["win_rate"], value["win"] + value["tie"] / 2, atol=1e-5)
+    text = (folder / "best_of_n.md").read_text()
+    assert "## Accuracy of the pick (2 prompts)" in text and "## Judge judge (2 prompts)" in text
+    cell = scores.query("metric == 'score' and judge == 'exact' and method == 'icrm'").iloc[-1]
+    assert f"{cell.value:.3f} [{cell.ci_low:.3f}, {cell.ci_high:.3f}]" in text
+    tex = (folder / "best_of_n_comparisons.tex").read_text()
+    rows = [line for line in tex.splitlines() if line.startswith("ICRM against ORM & 4")]
+    shown = value.loc[("judge", "icrm", "orm", 4)]
+    assert f"{shown['win']:.3f} & {shown['tie']:.3f} & {shown['lose']:.3f}" in rows[0]
+    assert (folder / "best_of_n.tex").read_text().count(r"\multicolumn{5}{l}{\emph{") == 2
     lengths = pd.read_csv(folder / "pick_lengths.csv")
     np.testing.assert_allclose(lengths.groupby("method")["weight"].sum(), 1, atol=1e-5)
 

@@ -52,7 +52,7 @@ def compared(experiment: Experiment) -> Experiment:
 
 def answers(policy: str, scores: dict[str, list[float]], tokens: int = 5) -> pd.DataFrame:
     rows = [
-        {"policy": policy, "group_id": g, "response": k, "score": s, "n_tokens": tokens}
+        {"policy": policy, "group_id": g, "sample": k, "score": s, "n_tokens": tokens}
         for g, row in scores.items()
         for k, s in enumerate(row)
     ]
@@ -162,6 +162,7 @@ def sampled(policy: str, shift: int, names: str = "ghi") -> list[PromptGroup]:
                     model=policy,
                     finish_reason="length" if j else "stop",
                     n_tokens=4 + shift,
+                    sample=j,
                 )
                 for j in range(2)
             ),
@@ -181,8 +182,16 @@ def samples(tmp_path, compared) -> list[Path]:
 
 
 def run_evaluation(compared, samples, judged, log_ratios, folder: Path) -> dict:
+    groups = samples[0].with_name("asked.parquet")
+    write_groups(groups, sampled("nobody", 0))
     arguments = argparse.Namespace(
-        samples=samples, judged=judged, log_ratios=log_ratios, output=folder, card=None
+        use="policies",
+        groups=groups,
+        samples=samples,
+        judged=judged,
+        log_ratios=log_ratios,
+        output=folder,
+        card=None,
     )
     evaluate_policies(arguments, compared)
     return {p.stem: pd.read_csv(p) for p in folder.iterdir()}
@@ -218,7 +227,7 @@ def test_the_whole_evaluation(compared, backbone, samples, reward_model, tmp_pat
     # Each policy and the reference have one right answer of two, whatever the prompt.
     assert (wins == 0.5).all()
     assert set(tables["comparisons"]["judge"]) == {"own", "exact"}
-    assert len(tables["seeds"]) == 5 * 2 + 5 * 2 + 4  # lengths and finished, two judges, kl
+    assert len(tables["seeds"]) == 5 * 3 + 5 * 2 + 4  # lengths, finished, empty, two judges, kl
     assert len(pd.read_parquet(judged)) == 5 * 3 * 2
 
     write_policy_report(
@@ -244,7 +253,7 @@ def test_missing_policies_and_unjudged_answers_are_named(compared, samples, tmp_
     with pytest.raises(UserError, match=r"own\.parquet lacks rewards of the policy"):
         run_evaluation(compared, samples, [tmp_path / "own.parquet"], [], tmp_path / "x")
     write_groups(samples[1], sampled("orm-seed0", 0, names="abc"))
-    with pytest.raises(UserError, match="no prompt was answered by all policies"):
+    with pytest.raises(UserError, match="'orm-seed0' has a sample 0 of 'a', which was not asked"):
         run_evaluation(compared, samples, [], [], tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
@@ -252,11 +261,44 @@ def test_missing_policies_and_unjudged_answers_are_named(compared, samples, tmp_
 JUDGED_COLUMNS = ["policy", "group_id", "response", "score"]
 
 
-def test_prompts_that_a_policy_left_empty_are_left_out(compared, samples, tmp_path, capsys) -> None:
-    write_groups(samples[1], sampled("orm-seed0", 0)[1:])
-    tables = run_evaluation(compared, samples, [], [], tmp_path / "tables")
-    assert (tables["comparisons"]["n"] == 2).all()
-    assert "1 prompts left out" in capsys.readouterr().err
+def test_an_empty_answer_loses_against_all_and_ties_with_an_empty_one(
+    compared, samples, tmp_path, capsys
+) -> None:
+    """orm leaves the prompt g empty, and one answer to h; the reference leaves g empty too."""
+    groups = {path.stem: read_groups(path) for path in samples}
+    groups["orm-seed0"] = [g for g in groups["orm-seed0"] if g.group_id != "g"]
+    cut = groups["orm-seed0"][0]
+    groups["orm-seed0"][0] = replace(cut, responses=cut.responses[1:])  # sample 1 is left
+    groups[REFERENCE] = groups[REFERENCE][1:]
+    for path in samples:
+        write_groups(path, groups[path.stem])
+    one_seed = compared.model_copy(update={"seeds": [0]})
+    used = [path for path in samples if "seed1" not in path.stem]
+    judged = tmp_path / "own.parquet"
+    rows = [
+        (r.model, g.group_id, k, float(r.sample))  # sample 1 is better than 0, whoever wrote it
+        for path in used
+        for g in read_groups(path)
+        for k, r in enumerate(g.responses)
+    ]
+    pd.DataFrame(rows, columns=JUDGED_COLUMNS).to_parquet(judged)
+    tables = run_evaluation(one_seed, used, [judged], [], tmp_path / "tables")
+    assert "orm-seed0: 3 of 6 answers are empty" in capsys.readouterr().err
+
+    met = tables["comparisons"].set_index(["judge", "policy", "opponent", "metric"]).sort_index()
+    own = met.loc[("own", "orm", REFERENCE)]
+    # g: empty ties with empty. h: empty loses, 1 beats 0. i: 0 loses against 1, 1 beats 0.
+    assert own.loc[["win", "tie", "lose"], "value"].tolist() == pytest.approx([1 / 3] * 3, abs=1e-5)
+    assert own.loc["win_rate", "n"] == 3 and own.loc["score_difference", "n"] == 2
+    assert own.loc["score_difference", "value"] == pytest.approx((1 + 0) / 2)
+    assert met.loc[("own", "icrm", REFERENCE, "win"), "value"] == pytest.approx((1 + 0.5 + 0.5) / 3)
+
+    orm = tables["policies"].query("policy == 'orm'")
+    assert orm.query("metric == 'empty'")["value"].item() == 0.5
+    scores = orm.query("metric == 'score'").set_index("judge")
+    assert scores["n"].to_dict() == {"own": 2, "exact": 3}
+    assert scores.loc["own", "value"] == (1 + 0.5) / 2
+    assert scores.loc["exact", "value"] == pytest.approx(0.5 / 3, abs=1e-5)  # sample 0 is right
 
 
 def test_no_judge_at_all_is_an_error(compared, samples, tmp_path) -> None:

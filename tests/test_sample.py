@@ -1,5 +1,7 @@
 """Sampling: the same samples whatever the batch plan, after a kill too, and within their limits."""
 
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +19,14 @@ from steps.config import Experiment
 from steps.config.policy import Sampling
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup, read_groups, write_groups
+from steps.lock import only_writer
 from steps.sample import __main__ as command
 from steps.sample.backend import Completion, Request, plan_batches
 from steps.sample.draw import draw_tokens, sample_key
 from steps.sample.requests import make_requests
 from steps.sample.responses import is_correct, sampled_groups
 from steps.sample.transformers_backend import TransformersBackend
+from steps.stop import STOPPED
 from tests.conftest import ROOT
 
 SAMPLING = Sampling(samples=8, max_new_tokens=24, tokens_per_batch=1_000_000)
@@ -209,6 +213,62 @@ def test_a_killed_run_continues_to_the_same_file(
     assert not journal.parent.exists()
 
 
+def test_a_run_goes_on_after_a_request(
+    tmp_path: Path,
+    backbone: Path,
+    groups: list[PromptGroup],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Asked during the second batch, then while the result is written: nothing is sampled twice."""
+    write_groups(tmp_path / "groups.parquet", groups)
+    write_experiment(tmp_path)
+    whole, stopped = tmp_path / "whole.parquet", tmp_path / "stopped.parquet"
+    run_command_line(tmp_path, backbone, monkeypatch, whole)
+    batches, generate = [], TransformersBackend.generate
+
+    def ask(self: TransformersBackend, batch: list[Request]) -> list[Completion]:
+        batches.append(batch)
+        if len(batches) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return generate(self, batch)
+
+    def ask_late(path: Path, made: list[PromptGroup]) -> None:
+        write_groups(path, made)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setattr(TransformersBackend, "generate", ask)
+    with pytest.raises(SystemExit) as end:
+        run_command_line(tmp_path, backbone, monkeypatch, stopped)
+    assert end.value.code == STOPPED and len(batches) == 2 and not stopped.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "write_groups", ask_late)
+        with pytest.raises(SystemExit) as end:
+            run_command_line(tmp_path, backbone, patch, stopped)
+    assert end.value.code == STOPPED
+    stopped.unlink()  # as Snakemake does
+    run_command_line(tmp_path, backbone, monkeypatch, stopped)
+    assert len({batch[0].number for batch in batches}) == len(batches)
+    assert stopped.read_bytes() == whole.read_bytes()
+    assert not (tmp_path / "stopped.parquet.work").exists()
+
+
+def test_a_second_writer_is_refused(
+    tmp_path: Path,
+    backbone: Path,
+    groups: list[PromptGroup],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_groups(tmp_path / "groups.parquet", groups)
+    write_experiment(tmp_path)
+    output = tmp_path / "output.parquet"
+    with (
+        only_writer(tmp_path / "output.parquet.work"),
+        pytest.raises(UserError, match=r"is writing .*output\.parquet\.work"),
+    ):
+        run_command_line(tmp_path, backbone, monkeypatch, output)
+    assert not output.exists()
+
+
 def test_other_settings_start_anew(
     tmp_path: Path,
     backbone: Path,
@@ -304,6 +364,7 @@ def test_empty_samples_are_left_out(chat: ChatFormat, groups: list[PromptGroup])
     empty, full = Completion([end], "stop"), Completion([letter, end], "stop")
     made, counts = sampled_groups(groups, [empty, full, full, full, empty, empty], chat, "tiny")
     assert [len(group.responses) for group in made] == [1, 2]
+    assert [response.sample for group in made for response in group.responses] == [1, 0, 1]
     assert counts["empty samples left out"] == 3
     assert counts["prompts without a response"] == 1
     with pytest.raises(UserError, match="not one of the 3 samples has a text"):

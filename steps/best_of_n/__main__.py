@@ -1,7 +1,8 @@
 """``python -m steps.best_of_n tables|figures``: the picks of reward models among sampled responses.
 
 tables writes scores.csv (judges' scores, gains and lengths of the picks against N and its
-divergence), comparisons.csv (picks against picks) and pick_lengths.csv. figures draws them as PNG
+divergence), comparisons.csv (picks against picks), pick_lengths.csv, and the paper's tables T4 and
+T5 as best_of_n.md, best_of_n.tex and best_of_n_comparisons.tex. figures draws the CSV files as PNG
 and PDF: best_of_n_judged, over_optimisation and pick_lengths.
 """
 
@@ -24,7 +25,8 @@ def main() -> None:
 
         given = arguments.groups, arguments.rewards, arguments.judges
         candidates = read_candidates(experiment, *given)
-        write_best_of_n(arguments.output, best_of_n_tables(candidates, experiment))
+        tables_ = best_of_n_tables(candidates, experiment)
+        write_best_of_n(arguments.output, tables_, experiment)
         inputs = [arguments.groups, *arguments.rewards, *arguments.judges]
     else:
         # Matplotlib is slow to import, so only where it is needed.

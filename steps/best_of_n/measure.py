@@ -7,6 +7,7 @@ import pandas as pd
 
 from steps.best_of_n.candidates import Candidates, PerGroup
 from steps.best_of_n.picks import joint_picks
+from steps.evaluate.baselines import NO_SEED
 from steps.evaluate.best_of_n import pick_probabilities
 
 NO_JUDGE = ""  # of what no judge decides
@@ -15,16 +16,15 @@ OUTCOMES = ("win", "tie", "lose", "win_rate")  # a tie is half a win
 SUMS = ["judge", "metric", "method", "seed", "drawn", "group_id", "numerator", "denominator"]
 
 Runs = dict[tuple[str, int], PerGroup]
-_NO_SEED = -1  # of a rule that is not trained
 
 
 def picking_rules(candidates: Candidates) -> Runs:
     """Return the rewards of all that pick: the trained methods, and three rules without one."""
     lengths = candidates.n_tokens
     return candidates.rewards | {
-        ("longest", _NO_SEED): lengths,
-        ("shortest", _NO_SEED): [-each for each in lengths],
-        ("random", _NO_SEED): [np.zeros(len(each)) for each in lengths],
+        ("longest", NO_SEED): lengths,
+        ("shortest", NO_SEED): [-each for each in lengths],
+        ("random", NO_SEED): [np.zeros(len(each)) for each in lengths],
     }
 
 
@@ -46,7 +46,7 @@ def pick_sums(candidates: Candidates) -> pd.DataFrame:
         rows += _worth(candidates, run, rewards, valued)
     for judge, scores in candidates.judges.items():
         best = {(judge, "score"): scores, (judge, "gain"): scores}
-        rows += _worth(candidates, ("oracle", _NO_SEED), scores, best)
+        rows += _worth(candidates, ("oracle", NO_SEED), scores, best)
     return pd.DataFrame(rows, columns=SUMS)
 
 

@@ -2,18 +2,9 @@
 
 from itertools import product
 from math import comb as exact_comb
-from math import log
 
 import numpy as np
 from scipy.special import comb
-
-
-def kl_of_best_of(drawn: int) -> float:
-    """Return the divergence, in nats, of best-of-N from the sampler: log N - (N - 1) / N.
-
-    An upper bound, reached where no two samples are alike (arXiv 2401.01879).
-    """
-    return log(drawn) - (drawn - 1) / drawn
 
 
 def joint_picks(first: np.ndarray, second: np.ndarray, drawn: int) -> np.ndarray:

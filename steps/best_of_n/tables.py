@@ -8,13 +8,14 @@ import pandas as pd
 
 from steps.best_of_n.candidates import Candidates
 from steps.best_of_n.measure import OUTCOMES, outcome_sums, pick_sums, picking_rules
-from steps.best_of_n.picks import kl_of_best_of
 from steps.config import Experiment
 from steps.config.schema import Evaluation
-from steps.evaluate.best_of_n import pick_probabilities
+from steps.evaluate.best_of_n import kl_of_best_of, pick_probabilities
+from steps.evaluate.csv_files import write_csv_files
 from steps.evaluate.statistics import Estimate, estimate_ratios
 from steps.evaluate.tables import comparisons
 from steps.files import atomic_path
+from steps.report.best_of_n_table import best_of_n_markdown, comparisons_latex, scores_latex
 
 _VALUES = ["value", "ci_low", "ci_high", "n", "seeds"]
 SCORE_COLUMNS = ["judge", "method", "drawn", "kl", "metric", *_VALUES]
@@ -40,12 +41,19 @@ def best_of_n_tables(candidates: Candidates, experiment: Experiment) -> dict[str
     }
 
 
-def write_best_of_n(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
-    """Write the tables, atomically. Numbers have six significant digits."""
+def write_best_of_n(folder: Path, tables: dict[str, pd.DataFrame], experiment: Experiment) -> None:
+    """Write the tables, and what people read of them, atomically."""
+    scores, comparisons_ = tables["scores.csv"], tables["comparisons.csv"]
+    texts = {
+        "best_of_n.md": best_of_n_markdown(scores, comparisons_, experiment),
+        "best_of_n.tex": scores_latex(scores, experiment),
+        "best_of_n_comparisons.tex": comparisons_latex(comparisons_, experiment),
+    }
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        for name, table in tables.items():
-            table.to_csv(temporary / name, index=False, float_format="%.6g", lineterminator="\n")
+        write_csv_files(temporary, tables)
+        for name, text in texts.items():
+            (temporary / name).write_text(text, encoding="utf-8")
 
 
 def _scores(

@@ -6,6 +6,7 @@ from steps.evaluate.load import EvaluationSet
 
 # In table order. A difference is given against all but the oracle, which knows the answers.
 BASELINES = ("generator", "longest", "shortest", "random", "oracle")
+NO_SEED = -1  # of a rule that is not trained
 REFERENCES = ("random", "longest", "shortest", "generator")
 
 

@@ -1,7 +1,7 @@
-"""Best-of-N accuracy: how often the response with the highest reward of N is right."""
+"""Best-of-N: which response is picked, and how often it is right."""
 
 from functools import cache
-from math import comb
+from math import comb, log
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,14 @@ import pandas as pd
 from steps.evaluate.load import EvaluationSet
 from steps.evaluate.measure import share_per_problem
 from steps.groups.schema import PromptGroup
+
+
+def kl_of_best_of(drawn: int) -> float:
+    """Return the divergence, in nats, of best-of-N from the sampler: log N - (N - 1) / N.
+
+    An upper bound, reached where no two samples are alike (arXiv 2401.01879).
+    """
+    return log(drawn) - (drawn - 1) / drawn
 
 
 @cache

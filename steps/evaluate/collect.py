@@ -7,7 +7,7 @@ import pandas as pd
 
 from steps.config import Experiment
 from steps.errors import UserError
-from steps.evaluate.baselines import baseline_rewards
+from steps.evaluate.baselines import NO_SEED, baseline_rewards
 from steps.evaluate.best_of_n import best_of_n_accuracies
 from steps.evaluate.first_wrong_step import chance_localisations, model_localisations
 from steps.evaluate.length import reward_length_correlation
@@ -16,7 +16,6 @@ from steps.evaluate.pair_accuracy import coin_wins, pair_accuracies, strict_wins
 
 POOLED = "all"
 POOLED_METRICS = ("pair_accuracy", "best_of_")
-NO_SEED = -1  # of a baseline
 
 KEYS = ["eval_set", "metric", "method", "seed", "group_id"]
 

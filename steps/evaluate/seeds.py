@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit  # quantile of Student's t
 
-from steps.evaluate.collect import NO_SEED
+from steps.evaluate.baselines import NO_SEED
 from steps.evaluate.statistics import DECIMALS
 
 SEED_COLUMNS = ["method", "seed", "eval_set", "metric", "value"]

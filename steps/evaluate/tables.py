@@ -7,6 +7,7 @@ import pandas as pd
 
 from steps.config import Experiment
 from steps.evaluate.baselines import BASELINES, REFERENCES
+from steps.evaluate.csv_files import write_csv_files
 from steps.evaluate.manifest import write_manifest
 from steps.evaluate.rows import difference_rows, method_rows
 from steps.evaluate.seeds import single_seeds
@@ -101,6 +102,5 @@ def write_tables(folder: Path, tables: dict[str, pd.DataFrame], experiment: Expe
     """
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        for name, table in tables.items():
-            table.to_csv(temporary / name, index=False, float_format="%.6g", lineterminator="\n")
+        write_csv_files(temporary, tables)
         write_manifest(temporary, tables, experiment)

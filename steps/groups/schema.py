@@ -32,6 +32,8 @@ RESPONSE = pa.struct(
         # (it was cut), and how many tokens it wrote, the one that ends its turn included.
         ("finish_reason", pa.string()),
         ("n_tokens", pa.int32()),
+        # Its number among the samples of its prompt; those without a text are missing.
+        ("sample", pa.int32()),
     ]
 )
 GROUPS = pa.schema(
@@ -63,6 +65,7 @@ class Response:
     pair: int | None = None
     finish_reason: str | None = None
     n_tokens: int | None = None
+    sample: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,6 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--work", type=Path, help="folder for checkpoints (default: OUTPUT.work)")
     train.add_argument("--training-log", type=Path, required=True, help="log to write (CSV)")
     kl = actions.add_parser("kl", help="log-probabilities of a policy's own samples")
-    kl.add_argument("--use", choices=get_args(SampleUse), required=True, help="how it sampled")
     kl.add_argument("--samples", type=Path, required=True, help="its samples (parquet)")
     kl.add_argument("--reference-model", type=Path, required=True, help="folder it started from")
     judge = actions.add_parser("judge", help="rewards of one judge for the samples of policies")
@@ -71,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--model", type=Path, required=True, help="model folder")
     _add_check(actions)
     evaluate = actions.add_parser("evaluate", help="compare the policies")
+    evaluate.add_argument(
+        "--groups", type=Path, required=True, help="groups whose prompts they answered (parquet)"
+    )
+    for command in (kl, evaluate):
+        command.add_argument(
+            "--use", choices=get_args(SampleUse), required=True, help="how they were sampled"
+        )
     for command in (judge, evaluate):
         command.add_argument(
             "--samples", type=Path, nargs="+", required=True, help="samples of the policies"

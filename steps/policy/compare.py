@@ -7,6 +7,7 @@ from statsmodels.stats.multitest import multipletests
 
 from steps.config import Experiment
 from steps.config.schema import Evaluation
+from steps.evaluate.baselines import NO_SEED
 from steps.evaluate.statistics import Estimate, estimate_ratios
 from steps.policy.duels import duels, per_prompt
 from steps.policy.length_control import length_controlled
@@ -19,7 +20,7 @@ COMPARISON_COLUMNS = [
 ]
 SEED_COLUMNS = ["policy", "seed", "judge", "metric", "value"]
 TESTED = {"win_rate": 0.5, "score_difference": 0.0}  # metric -> its value if A and B are equal
-NO_SEED = -1
+LENGTH_CONTROLLED = "length_controlled_win_rate"
 
 
 def seeds_of(policy: str, experiment: Experiment) -> list[int]:
@@ -43,7 +44,7 @@ def policy_rows(
     interval is the bootstrap's over prompts. A method of which nothing is measured has no row.
 
     Args:
-        measured: policy, group_id and ``column``, one row per answer.
+        measured: policy, group_id and ``column`` (NaN: not measured), one row per answer.
     """
     means = measured.groupby(["policy", "group_id"])[column].mean().unstack("policy")
     rows, single = [], []
@@ -51,11 +52,12 @@ def policy_rows(
     for policy in [REFERENCE, *methods_of(experiment)]:
         seeds = seeds_of(policy, experiment)
         runs = means.reindex(columns=[_run(policy, seed) for seed in seeds])
-        if runs.isna().any(axis=None):
+        if runs.isna().all().any():
             continue
         trained = 0 if policy == REFERENCE else len(seeds)
-        (estimate,) = _estimate([runs.mean(axis=1)], experiment.evaluation)
-        rows.append({"policy": policy} | keys | _shown(estimate, len(means), trained))
+        values = runs.mean(axis=1)
+        (estimate,) = _estimate([values], experiment.evaluation)
+        rows.append({"policy": policy} | keys | _shown(estimate, values.count(), trained))
         single += [
             {"policy": policy, "seed": seed, "value": runs[name].mean()} | keys
             for seed, name in zip(seeds, runs, strict=True)
@@ -70,7 +72,7 @@ def comparison_rows(judged: pd.DataFrame, judge: str, experiment: Experiment) ->
     the other.
 
     Args:
-        judged: policy, group_id, score and n_tokens, one row per answer.
+        judged: policy, group_id, sample, score and n_tokens, one row per answer.
     """
     answers = dict(list(judged.groupby("policy")))
     rows = []
@@ -95,15 +97,17 @@ def _compared(met: pd.DataFrame, seeds: int, experiment: Experiment) -> list[dic
     estimates = dict(
         zip(prompts, _estimate(list(map(prompts.get, prompts)), settings), strict=True)
     )
-    estimates["length_controlled_win_rate"] = length_controlled(met, settings.confidence)
-    return [
-        {"metric": metric}
-        | _shown(estimate, len(prompts), seeds)
-        | {"p_value": _p_value(prompts[metric] - TESTED[metric], settings)}
-        if metric in TESTED
-        else {"metric": metric} | _shown(estimate, len(prompts), seeds)
-        for metric, estimate in estimates.items()
-    ]
+    counts = prompts.count().to_dict()
+    two = met.dropna(subset="length_difference")  # with an empty answer there is no equal length
+    estimates[LENGTH_CONTROLLED] = length_controlled(two, settings.confidence)
+    counts[LENGTH_CONTROLLED] = two["group_id"].nunique()
+    rows = []
+    for metric, estimate in estimates.items():
+        row = {"metric": metric} | _shown(estimate, counts[metric], seeds)
+        if metric in TESTED:
+            row["p_value"] = _p_value(prompts[metric] - TESTED[metric], settings)
+        rows.append(row)
+    return rows
 
 
 def holm(comparisons: pd.DataFrame) -> pd.DataFrame:
@@ -121,7 +125,7 @@ def _p_value(differences: pd.Series, settings: Evaluation) -> float:
 
     Exact where there are fewer exchanges than ``bootstrap_samples``.
     """
-    values = differences.to_numpy()
+    values = differences.dropna().to_numpy()
     if len(values) < 2 or not values.any():
         return 1.0
     result = permutation_test(
@@ -140,9 +144,10 @@ def _run(policy: str, seed: int) -> str:
 
 
 def _estimate(values: list[pd.Series], settings: Evaluation) -> list[Estimate]:
-    """Estimate means over the same prompts."""
-    numerators = np.vstack([each.to_numpy(np.float64) for each in values])
-    return estimate_ratios(numerators, np.ones_like(numerators), [], settings)[0]
+    """Estimate means over the same prompts; one without a value (NaN) does not count."""
+    given = np.vstack([each.to_numpy(np.float64) for each in values])
+    known = ~np.isnan(given)
+    return estimate_ratios(np.where(known, given, 0), known.astype(np.float64), [], settings)[0]
 
 
 def _shown(estimate: Estimate, prompts: int, seeds: int) -> dict[str, float]:

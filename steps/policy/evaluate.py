@@ -1,17 +1,19 @@
 """The action ``evaluate``: all policies against each other and against the one they started from.
 
-Writes policies.csv (mean score of every judge, length, share of finished answers, divergence),
+Writes policies.csv (mean score of every judge, length, shares of finished and of empty answers,
+divergence; all but the empty ones' share and correctness over answers with a text),
 comparisons.csv (wins, ties, losses, win rates, differences) and seeds.csv (single policies).
 """
 
 import argparse
-from pathlib import Path
 
 import pandas as pd
 
 from steps.config import Experiment
 from steps.errors import UserError
+from steps.evaluate.csv_files import write_csv_files
 from steps.files import atomic_path
+from steps.groups.schema import read_groups
 from steps.policy.answers import EXACT, read_answers, with_scores
 from steps.policy.compare import (
     COMPARISON_COLUMNS,
@@ -23,9 +25,10 @@ from steps.policy.compare import (
 )
 from steps.policy.log_ratios import read_log_ratios
 from steps.provenance import RunCard
+from steps.sample.settings import sampling_for
 
 # What does not need a judge: metric -> column of the answers.
-OF_ANSWERS = {"tokens": "n_tokens", "finished": "finished"}
+OF_ANSWERS = {"tokens": "n_tokens", "finished": "finished", "empty": "empty"}
 NO_JUDGE = ""
 
 
@@ -34,7 +37,8 @@ def evaluate_policies(arguments: argparse.Namespace, experiment: Experiment) -> 
     settings = {name: getattr(experiment, name) for name in ("policy", "evaluation")}
     read = {name: section.model_dump() for name, section in settings.items()}
     card = RunCard("policy evaluate", read, experiment=experiment)
-    answers = read_answers(arguments.samples, experiment)
+    samples = sampling_for(experiment, arguments.use).samples
+    answers = read_answers(arguments.samples, read_groups(arguments.groups), samples, experiment)
     judged = with_scores(answers, {path.stem: path for path in arguments.judged})
     if EXACT in {path.stem for path in arguments.judged}:
         raise UserError(f"a judge is called '{EXACT}', which has a meaning of its own; rename it")
@@ -47,7 +51,6 @@ def evaluate_policies(arguments: argparse.Namespace, experiment: Experiment) -> 
     measured += [(judge, "score", table, "score") for judge, table in judged.items()]
     if arguments.log_ratios:
         ratios = pd.concat(map(read_log_ratios, arguments.log_ratios))
-        ratios = ratios[ratios["group_id"].isin(answers["group_id"])]
         ratios["kl"] = ratios["log_policy"] - ratios["log_reference"]
         measured.append((NO_JUDGE, "kl", ratios, "kl"))
     policies, seeds, comparisons = [], [], []
@@ -62,13 +65,8 @@ def evaluate_policies(arguments: argparse.Namespace, experiment: Experiment) -> 
         "comparisons.csv": holm(pd.DataFrame(comparisons, columns=COMPARISON_COLUMNS)),
         "seeds.csv": pd.DataFrame(seeds, columns=SEED_COLUMNS),
     }
-    _write(arguments.output, tables)
-    inputs = [*arguments.samples, *arguments.judged, *arguments.log_ratios]
-    card.write(arguments.card, inputs, [arguments.output])
-
-
-def _write(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
-    with atomic_path(folder) as temporary:
+    with atomic_path(arguments.output) as temporary:
         temporary.mkdir()
-        for name, table in tables.items():
-            table.to_csv(temporary / name, index=False, float_format="%.6g", lineterminator="\n")
+        write_csv_files(temporary, tables)
+    inputs = [arguments.groups, *arguments.samples, *arguments.judged, *arguments.log_ratios]
+    card.write(arguments.card, inputs, [arguments.output])

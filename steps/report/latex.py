@@ -25,6 +25,35 @@ def escape(text: str) -> str:
     return "".join(_SPECIAL.get(character, character) for character in text)
 
 
+def tabular(
+    title: str, columns: str, header: list[str], sections: dict[str, list[list[str]]]
+) -> str:
+    """Return a tabular of titled sections, to be read with ``\\input``.
+
+    Args:
+        columns: their alignment, as LaTeX has it.
+        header, sections: cells in LaTeX; the titles of sections are plain text.
+    """
+    lines = [
+        f"% {title}. Needs \\usepackage{{booktabs}}.".replace("\n", " "),
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        _row(header),
+    ]
+    for name, rows in sections.items():
+        heading = rf"\multicolumn{{{len(header)}}}{{l}}{{\emph{{{escape(name)}}}}}"
+        lines += [r"\midrule", _row([heading]), *map(_row, rows)]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def two_lines(names: list[str], cells: list[Cell], size: list[str]) -> list[list[str]]:
+    """Return the rows of a tabular for one line of a table: values, and intervals below them."""
+    values = [escape(cell.value + cell.mark) for cell in cells]
+    small = [rf"{{\scriptsize {c.interval}}}" if c.interval else "" for c in cells]
+    below = [[*[""] * len(names), *small, *[""] * len(size)]] if any(small) else []
+    return [[*map(escape, names), *values, *map(escape, size)], *below]
+
+
 def main_latex(table: MainTable, title: str) -> str:
     """Return the tabular: two lines per method, the interval over problems below the value."""
     width = len(table.columns) + 2

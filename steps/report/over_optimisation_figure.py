@@ -4,7 +4,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from steps.config import Experiment
-from steps.evaluate.analyses.over_optimisation import GOLD, PROXY, kl_of_best_of
+from steps.evaluate.analyses.over_optimisation import GOLD, PROXY
+from steps.evaluate.best_of_n import kl_of_best_of
 from steps.report.figure_style import (
     draw_band,
     legend_below,

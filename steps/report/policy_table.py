@@ -5,7 +5,7 @@ import pandas as pd
 from steps.config import Experiment
 from steps.policy.answers import EXACT
 from steps.policy.names import REFERENCE
-from steps.report.latex import escape
+from steps.report.latex import tabular, two_lines
 from steps.report.main_table import MISSING, ONE_RUN, Cell, format_interval
 from steps.report.markdown import bullets, grid
 from steps.report.names import method_title
@@ -19,7 +19,13 @@ COLUMNS = {
     "score_difference": "score difference",
 }
 WITH_INTERVAL = {"win_rate", "length_controlled_win_rate", "score_difference"}
-OF_POLICIES = {"score": "mean score", "tokens": "tokens", "finished": "finished", "kl": "KL"}
+OF_POLICIES = {
+    "score": "mean score",
+    "tokens": "tokens",
+    "finished": "finished",
+    "empty": "empty answers",
+    "kl": "KL",
+}
 
 Tables = dict[str, pd.DataFrame]
 
@@ -44,7 +50,7 @@ def comparison_lines(comparisons: pd.DataFrame) -> list[tuple[list[str], list[Ce
         ["judge", "policy", "opponent"], sort=False
     ):
         rows = part.set_index("metric")
-        cells = [_cell(rows.loc[metric], metric in WITH_INTERVAL) for metric in COLUMNS]
+        cells = [estimate_cell(rows.loc[metric], metric in WITH_INTERVAL) for metric in COLUMNS]
         corrected = rows.loc[["win_rate", "score_difference"], "p_holm"]
         cells.append(Cell(" / ".join(f"{value:.3f}" for value in corrected)))
         names = [judge, f"{policy_title(policy)} against {policy_title(opponent)}"]
@@ -93,6 +99,9 @@ def _reading(experiment: Experiment) -> list[str]:
         "of sampling.",
         "Length-controlled: the fitted win rate at equal length (steps/policy/length_control.py); "
         f"{MISSING} where it is not defined, because length or chance separates all wins.",
+        "An empty answer loses against every other and ties with an empty one. Means, score "
+        "differences and length-controlled rates are of the answers with a text; how many are not "
+        f"is told by the share of empty answers. The judge '{EXACT}' gives an empty answer 0.",
         f"The judge '{EXACT}' gives 1 to an answer that equals the reference answer, 0 to another.",
         f"{ONE_RUN} one run of a method only: another training may give another number.",
     ]
@@ -100,24 +109,20 @@ def _reading(experiment: Experiment) -> list[str]:
 
 def policies_latex(experiment: Experiment, evaluations: dict[str, Tables]) -> str:
     """Return T3 as a tabular (package booktabs), to be read with ``\\input``."""
-    lines = [
-        f"% {experiment.title}. Needs \\usepackage{{booktabs}}.".replace("\n", " "),
-        r"\begin{tabular}{llcccccccrr}",
-        r"\toprule",
-        " & ".join(["judge", "policies", *COLUMNS.values(), "$p$ (Holm)", "$n$", "seeds"]) + r" \\",
-    ]
-    for use, tables in evaluations.items():
-        title = escape(sampling_title(use, experiment))
-        lines += [r"\midrule", rf"\multicolumn{{11}}{{l}}{{\emph{{{title}}}}} \\"]
-        for names, cells, size in comparison_lines(tables["comparisons"]):
-            values = [escape(cell.value + cell.mark) for cell in cells]
-            lines.append(" & ".join([*map(escape, names), *values, *size]) + r" \\")
-            small = [rf"{{\scriptsize {c.interval}}}" if c.interval else "" for c in cells]
-            lines.append(" & ".join(["", "", *small, "", ""]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+    header = ["judge", "policies", *COLUMNS.values(), "$p$ (Holm)", "$n$", "seeds"]
+    sections = {
+        sampling_title(use, experiment): [
+            row
+            for names, cells, size in comparison_lines(tables["comparisons"])
+            for row in two_lines(names, cells, size)
+        ]
+        for use, tables in evaluations.items()
+    }
+    return tabular(experiment.title, "llcccccccrr", header, sections)
 
 
-def _cell(row: pd.Series, with_interval: bool) -> Cell:
+def estimate_cell(row: pd.Series, with_interval: bool) -> Cell:
+    """Return the cell of a row of estimates: value, ci_low, ci_high and seeds."""
     if pd.isna(row["value"]):
         return Cell(MISSING)
     interval = format_interval(row["ci_low"], row["ci_high"]) if with_interval else ""

@@ -27,6 +27,7 @@ from steps.sample.requests import make_requests
 from steps.sample.responses import sampled_groups
 from steps.sample.run import complete_batches
 from steps.sample.settings import sampling_for
+from steps.stop import leave, stop_requests
 
 CODE = (".", "sample")
 
@@ -43,20 +44,24 @@ def main() -> None:
     requests = make_requests(groups, chat, sampling, context)
     batches = plan_batches(requests, sampling.max_new_tokens, sampling.tokens_per_batch)
     work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
-    with only_writer(work):
+    with only_writer(work), stop_requests() as asked_to_stop:
         backend = _backend(arguments.model, experiment, sampling, chat.control_ids)
         plan = _plan(arguments.model, chat, sampling, requests, experiment.threads)
         title = f"sample {arguments.output.stem}"
-        completions = complete_batches(backend, batches, plan, work, title)
+        completions = complete_batches(backend, batches, plan, work, title, asked_to_stop)
         author = arguments.name or arguments.model.name
         made, counts = sampled_groups(groups, completions, chat, author)
+        counts["tokens"] = sum(len(each.ids) for each in completions)
         write_groups(arguments.output, made)
+        inputs = [arguments.model, arguments.groups]
+        facts = {"tokens": counts["tokens"], "counts": counts}
+        card.write(arguments.card, inputs, [arguments.output], **facts)
+        # Snakemake was asked too: it takes the job for failed and deletes its output.
+        if asked_to_stop():
+            leave(title)
         remove(work)
-    tokens = sum(len(each.ids) for each in completions)
-    for what, count in {**counts, "tokens": tokens}.items():
+    for what, count in counts.items():
         print(f"{arguments.output}: {count:,} {what}", file=sys.stderr)
-    inputs = [arguments.model, arguments.groups]
-    card.write(arguments.card, inputs, [arguments.output], tokens=tokens, counts=counts)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -37,7 +37,7 @@ def sampled_groups(
     made = []
     for place, group in enumerate(groups):
         own = completions[place * per_group : (place + 1) * per_group]
-        answered = [_response(group, each, chat, model, counts) for each in own]
+        answered = [_response(group, k, each, chat, model, counts) for k, each in enumerate(own)]
         responses = tuple(each for each in answered if each is not None)
         if responses:
             made.append(replace(group, responses=responses))
@@ -52,7 +52,12 @@ def sampled_groups(
 
 
 def _response(
-    group: PromptGroup, completion: Completion, chat: ChatFormat, model: str, counts: Counter
+    group: PromptGroup,
+    sample: int,
+    completion: Completion,
+    chat: ChatFormat,
+    model: str,
+    counts: Counter,
 ) -> Response | None:
     text = chat.decode_response(completion.ids)
     if not text.strip():
@@ -72,6 +77,7 @@ def _response(
         model=model,
         finish_reason=completion.finish_reason,
         n_tokens=len(completion.ids),
+        sample=sample,
     )
 
 

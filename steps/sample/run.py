@@ -6,6 +6,7 @@ interrupted run continues after the last of them, with the same samples as an un
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,23 @@ from steps.files import (
 )
 from steps.progress import Progress
 from steps.sample.backend import Backend, Completion, Request
+from steps.stop import leave
 
 PLAN, JOURNAL = "plan.json", "journal.jsonl"
+OWN_FILES = {PLAN, JOURNAL, f".{PLAN}.part", f".{JOURNAL}.part"}
 
 
 def complete_batches(
-    backend: Backend, batches: list[list[Request]], plan: dict[str, Any], work: Path, name: str
+    backend: Backend,
+    batches: list[list[Request]],
+    plan: dict[str, Any],
+    work: Path,
+    name: str,
+    asked_to_stop: Callable[[], bool],
 ) -> list[Completion]:
     """Return the completions of all requests, ordered by their numbers.
+
+    When asked to stop, the process ends after the batch in hand.
 
     Args:
         plan: what the samples depend on, ready for JSON; another one than that of ``work`` starts
@@ -46,6 +56,8 @@ def complete_batches(
             stream.flush()
             os.fsync(stream.fileno())
         progress.advance(len(batch))
+        if asked_to_stop():
+            leave(name)
     numbered = {
         request.number: Completion(*written)
         for batch, line in zip(batches, done, strict=True)
@@ -58,7 +70,7 @@ def _resume(work: Path, plan: dict[str, Any]) -> list[list]:
     """Return the finished batches of ``work``; an empty folder if they are of another plan."""
     if not (work / PLAN).is_file() or read_json(work / PLAN) != plan:
         if work.is_dir():
-            refuse_foreign_files(work, {PLAN, JOURNAL})
+            refuse_foreign_files(work, OWN_FILES)
         remove(work)
         work.mkdir(parents=True)
         write_json(work / PLAN, plan)

@@ -113,7 +113,15 @@ if OWN.policy is not None:
 
 if OWN.policy is not None and OWN.policy.dpo is not None:
     JUDGED_USES = [use for use in OWN.policy.sampling if use.startswith("policies")]
-    POLICY_TARGETS = [f"{POLICY}/tables"] if JUDGED_USES else []
+    POLICY_TABLES = {"policies": ["csv", "md", "tex"]} if JUDGED_USES else {}
+    # Divergences are measured where the policies sample.
+    if "policies_sampled" in JUDGED_USES:
+        POLICY_TABLES["reward_kl"] = ["png", "pdf"]
+    POLICY_TARGETS = [
+        f"{POLICY}/tables/{name}.{suffix}"
+        for name, suffixes in POLICY_TABLES.items()
+        for suffix in suffixes
+    ]
 
     rule evaluate_policies:
         input:
@@ -121,6 +129,7 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
                 f"{POLICY}/samples/{{{{use}}}}/{{policy}}.parquet",
                 policy=["reference", *POLICY_RUNS],
             ),
+            groups=HELD_OUT,
             judged=expand(f"{POLICY}/judged/{{{{use}}}}/{{judge}}.parquet", judge=JUDGES),
             log_ratios=lambda wildcards: (
                 expand(f"{POLICY}/kl/{{run}}.parquet", run=POLICY_RUNS)
@@ -141,6 +150,7 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
             card=f"{POLICY_CARDS}/evaluate-{{use}}.json",
         shell:
             "python -m steps.policy evaluate --experiment {params.experiment}"
+            " --use {wildcards.use} --groups {input.groups}"
             " --samples {input.samples} --judged {input.judged} --log-ratios {input.log_ratios}"
             " --output {output} --card {params.card} 2>&1 | tee {log}"
 
@@ -148,7 +158,15 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
         input:
             expand(f"{POLICY}/evaluation/{{use}}", use=JUDGED_USES),
         output:
-            directory(f"{POLICY}/tables"),
+            *[
+                report(
+                    f"{POLICY}/tables/{name}.{suffixes[0]}",
+                    category="Policies",
+                    caption=f"../report/policy/{name}.rst",
+                )
+                for name, suffixes in POLICY_TABLES.items()
+            ],
+            *[path for path in POLICY_TARGETS if not path.endswith((".csv", ".png"))],
         log:
             f"{POLICY_LOGS}/tables.log",
         conda:
@@ -158,7 +176,8 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
         params:
             depends=depends(OWN, ["title"], [".", "report"]),
             experiment=OWN_FILE,
+            folder=f"{POLICY}/tables",
             card=f"{POLICY_CARDS}/tables.json",
         shell:
             "python -m steps.report.policies --experiment {params.experiment}"
-            " --evaluations {input} --output {output} --card {params.card} 2>&1 | tee {log}"
+            " --evaluations {input} --output {params.folder} --card {params.card} 2>&1 | tee {log}"

@@ -16,8 +16,8 @@ from steps.evaluate.analyses.over_optimisation import GOLD, PROXY, over_optimisa
 from steps.evaluate.analyses.prefixes import prefixes
 from steps.evaluate.analyses.token_changes import token_changes
 from steps.evaluate.analyses.wrong_step import wrong_step_auc
-from steps.evaluate.baselines import REFERENCES, baseline_rewards
-from steps.evaluate.collect import NO_SEED, POOLED
+from steps.evaluate.baselines import NO_SEED, REFERENCES, baseline_rewards
+from steps.evaluate.collect import POOLED
 from steps.evaluate.load import EvaluationSet
 from steps.evaluate.pair_accuracy import coin_wins, strict_wins
 

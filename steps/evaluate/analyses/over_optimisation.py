@@ -20,11 +20,6 @@ PROXY = "best_of_n_proxy_gain"
 GOLD = "best_of_n_gold"
 
 
-def kl_of_best_of(drawn: int) -> float:
-    """Return the divergence (nats) of the best-of-N policy from the one that is drawn from."""
-    return float(np.log(drawn) - (drawn - 1) / drawn)
-
-
 def over_optimisation(eval_set: EvaluationSet, rewards: np.ndarray, numbers: list[int]) -> Measures:
     """Return proxy and gold of the pick for each N, on the problems of `groups_with`.
 

@@ -8,7 +8,7 @@ from steps.config.schema import Evaluation
 from steps.evaluate.analyses.calibration import ACCURACY, CONFIDENCE
 from steps.evaluate.analyses.collect import Collected, Run
 from steps.evaluate.analyses.measure import Measure, all_problems
-from steps.evaluate.collect import NO_SEED
+from steps.evaluate.baselines import NO_SEED
 from steps.evaluate.rows import Runs, difference_rows, method_rows
 from steps.evaluate.statistics import bootstrap_ratios, differences, estimates, ratios
 from steps.evaluate.tables import VALUES, comparisons
