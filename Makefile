@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 EXPERIMENT ?= quickstart
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: quickstart quickstart-policy plan test test-slurm tiny lint publish crosscheck-rewardbench
+.PHONY: quickstart quickstart-policy plan test test-slurm test-dvc tiny lint publish crosscheck-rewardbench
 
 quickstart: .venv/installed
 	snakemake --rerun-incomplete
@@ -25,6 +25,10 @@ test: .venv/installed
 # On a real SLURM that the tests start; needs root and Debian packages.
 test-slurm: .venv/installed
 	python -m pytest -m slurm tests/slurm
+
+# The whole tiny experiment under DVC, compared with Snakemake's; minutes.
+test-dvc: .venv/installed
+	python -m pytest -m dvc tests
 
 tiny: .venv/installed
 	snakemake --rerun-incomplete --config experiment=tiny_policy
