@@ -4,7 +4,8 @@ PYTHON ?= python3.11
 EXPERIMENT ?= quickstart
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: quickstart quickstart-policy plan test test-slurm test-faults tiny lint publish crosscheck-rewardbench
+.PHONY: quickstart quickstart-policy plan test test-slurm test-faults test-dvc pulled audit tiny lint \
+	publish crosscheck-rewardbench
 
 quickstart: .venv/installed
 	snakemake --rerun-incomplete
@@ -29,6 +30,24 @@ test-slurm: .venv/installed
 # Writes what it tried and what came of it to results/faults.
 test-faults: .venv/installed
 	python -m pytest -m faults tests/faults
+
+# The whole tiny experiment under DVC, compared with Snakemake's; minutes.
+test-dvc: .venv/installed
+	python -m pytest -m dvc tests
+
+# After `dvc pull`: Snakemake takes for its own what DVC finds unchanged (docs/dvc.md).
+pulled: .venv/installed
+	dvc status --quiet
+	snakemake --touch --forceall --config experiment=$(EXPERIMENT)
+
+# Known vulnerabilities of the locked packages; fails too where they cannot be looked up.
+audit: .venv-audit/installed
+	.venv-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict
+
+.venv-audit/installed:
+	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit
+	touch $@
 
 tiny: .venv/installed
 	snakemake --rerun-incomplete --config experiment=tiny_policy

@@ -1,6 +1,7 @@
 """One kind of error for everything that the user can put right."""
 
 import errno
+import re
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -39,6 +40,11 @@ def nearest(word: str, known: list[str]) -> str:
     return "known: " + ", ".join(sorted(known))
 
 
+def _without_credentials(text: str) -> str:
+    """Return ``text`` with no user name and password in its URLs, as an index or a hub may have."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Run a command line; print a `UserError` or a full disk as one sentence and exit with 1.
 
@@ -47,7 +53,7 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {_without_credentials(str(error))}")
     except OSError as error:
         if error.errno not in _USERS:
             raise

@@ -1,8 +1,10 @@
 """Working trees of the project in which the real Snakemake runs an experiment."""
 
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.conftest import ROOT
@@ -35,9 +37,14 @@ def command(*arguments: str, experiment: str = "tiny") -> list[str]:
     return [*base, *arguments, "--config", f"experiment={experiment}"]
 
 
-def run(folder: Path, *arguments: str, experiment: str = "tiny") -> subprocess.CompletedProcess:
+def run(
+    folder: Path,
+    *arguments: str,
+    experiment: str = "tiny",
+    environment: Mapping[str, str] = os.environ,
+) -> subprocess.CompletedProcess:
     line = command(*arguments, experiment=experiment)
-    return subprocess.run(line, cwd=folder, capture_output=True, text=True)
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True, env=environment)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

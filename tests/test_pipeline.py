@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 
 from steps.benchmarks.items import read_items
 from steps.benchmarks.rewardbench import REWARDBENCH
+from steps.dvc.graph import plan_jobs
+from steps.provenance.ancestry import ancestry, hash_on_disk, read_steps
 from tests.pipeline_runs import command, contents, fresh_tree, run
 
 # What the next kill waits for: the run is then inside the stage that follows.
@@ -28,10 +30,19 @@ KILL_WHEN = [
 ]
 
 
+# In the environment of every run; nothing that it writes may hold them.
+SECRETS = {
+    "HF_TOKEN": "hf_zqNotToBeWrittenAnywhere",
+    "AWS_ACCESS_KEY_ID": "AKIAQZNOTTOBEWRITTEN",
+    "AWS_SECRET_ACCESS_KEY": "zqNotToBeWrittenAnywhereEither",
+    "PIP_INDEX_URL": "https://somebody:zqPasswordOfTheIndex@127.0.0.1:9/simple",
+}
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = fresh_tree(tmp_path_factory.mktemp("undisturbed"))
-    result = run(folder)
+    result = run(folder, environment=os.environ | SECRETS)
     assert result.returncode == 0, result.stdout + result.stderr
     return folder
 
@@ -53,6 +64,37 @@ def test_the_run_leaves_every_fixed_name(undisturbed: Path) -> None:
     steps = ("groups", "cache", "items", "numbers")
     assert {f"benchmark-{step}-example" for step in steps} <= cards
     assert "benchmark-score-icrm-seed1" in cards
+
+
+def test_every_output_leads_back_to_its_origin(
+    undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cards name all that the rules declare, and what lies there is what they name."""
+    monkeypatch.chdir(undisturbed)
+    hash_on_disk.cache_clear()
+    steps = read_steps()
+    cards = {step.card: step for step in steps}
+    for job in plan_jobs("tiny"):
+        card, outputs = cards[job.card], [path for path in job.outputs if path != job.card]
+        for declared, named in ((job.inputs, card.inputs), (outputs, card.outputs)):
+            for path in map(Path, declared):
+                assert any(path.is_relative_to(n) or Path(n).is_relative_to(path) for n in named)
+        for path in map(Path, outputs):
+            assert ancestry(path, steps).problems() == []
+        tokens = card.facts["step"] in ("cache", "train", "score")
+        assert not tokens or card.facts["tokens"] > 0
+    table = ancestry(Path("results/tiny/tables/main.csv"), steps)
+    assert table.steps[-1].facts["step"] in ("download", "prepare")
+    assert set(table.given) == {"examples/benchmark.jsonl", "config/published_scores.yaml"}
+
+
+def test_no_secret_of_the_environment_is_written(undisturbed: Path) -> None:
+    result = run(undisturbed, "--report", "report.html")
+    assert result.returncode == 0, result.stdout + result.stderr
+    words = [value.encode() for value in (*SECRETS.values(), "zqPasswordOfTheIndex")]
+    for file in (path for path in undisturbed.rglob("*") if path.is_file()):
+        content = file.read_bytes()
+        assert not any(word in content for word in words), file
 
 
 def test_a_second_run_has_nothing_to_do(undisturbed: Path) -> None:

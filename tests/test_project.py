@@ -15,6 +15,7 @@ SCHEMA = ROOT / "workflow/schemas/experiment.schema.json"
 STAGES = [
     *("plan", "download", "groups", "pairs", "cache", "train", "score", "evaluate", "report"),
     *("benchmarks", "export"),
+    *("provenance", "dvc"),
     *("sample", "preferences", "policy", "report.policies", "best_of_n"),
 ]
 
