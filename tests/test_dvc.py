@@ -64,7 +64,8 @@ def runs(printed: str) -> set[str]:
 def planned(folder: Path) -> set[str]:
     """The rules of the jobs that Snakemake would run."""
     table = snakemake(folder, TARGET, "--dry-run", "--quiet", "host")
-    return set(re.findall(r"^rule (\w+):", table, re.M))
+    # The jobs of a group are indented.
+    return set(re.findall(r"^ *rule (\w+):", table, re.M))
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.dvc_repository import change, commit, dvc, make_repository, snakemake
-from tests.test_dvc import NOTHING_TO_DO, UP_TO_DATE, runs
 from tests.pipeline_runs import contents, fresh_tree, run
+from tests.test_dvc import NOTHING_TO_DO, UP_TO_DATE, runs
 
 
 @pytest.mark.dvc
