@@ -32,7 +32,7 @@ OPTIONS = [
 
 
 def test_the_table_has_its_rows() -> None:
-    assert len(ROWS) == 31
+    assert len(ROWS) == 32
     assert len(OPTIONS) == 9
 
 
