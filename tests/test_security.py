@@ -146,7 +146,7 @@ def test_hub_revisions_are_pinned(file: Path, monkeypatch: pytest.MonkeyPatch) -
     models = [m for m in found.models.values() if isinstance(m, HubBackbone)]
     judges = found.policy.evaluation.judges.values() if found.policy else ()
     assert all(len(model.revision or "") == 40 for model in models)
-    # A judge without a commit is refused before anything is fetched (test_policy_evaluation).
+    # A judge without a commit is refused before anything is fetched (test_config).
     hub_judges = [judge for judge in judges if isinstance(judge, HubJudge)]
     assert all(judge.revision is None or len(judge.revision) == 40 for judge in hub_judges)
     assert {s.kind for s in found.hub_sets if s.revision is None} <= UNPINNED
