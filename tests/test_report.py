@@ -62,13 +62,16 @@ def test_tables_hold_the_evaluation_and_what_it_shows(
     run(monkeypatch, "tables", synthetic, tmp_path / "two")
     names = [
         *("analyses.csv", "analyses.md", "analysis_differences.csv", "differences.csv"),
-        *("differences.md", "main.csv", "main.md", "main.tex", "mcnemar.csv"),
+        *("differences.md", "main.csv", "main.json", "main.md", "main.tex", "mcnemar.csv"),
     ]
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     metrics = synthetic[1] / "evaluation" / "metrics.csv"
     assert (tmp_path / "one/main.csv").read_bytes() == metrics.read_bytes()
+    numbers = json.loads((tmp_path / "one/main.json").read_text())
+    for row in pd.read_csv(metrics).dropna(subset=["value"]).itertuples():
+        assert numbers[row.eval_set][row.method][row.metric] == row.value
 
     text = (tmp_path / "one/main.md").read_text()
     assert "train: 5 prompts, 40 responses, 999 tokens" in text
