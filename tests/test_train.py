@@ -242,14 +242,15 @@ def test_checkpoints_of_another_configuration_are_refused(train, tmp_path) -> No
     assert last_checkpoint(tmp_path / "work") is not None
 
 
+@pytest.mark.parametrize("method", ["orm", "icrm"])
 def test_a_loss_that_is_not_finite_names_its_groups_and_the_remedy(
-    backbone, experiment, cache, groups, tmp_path
+    method, backbone, experiment, cache, groups, tmp_path
 ) -> None:
     """Each group in a micro-batch of its own, one of them poisoned."""
     settings = UPPER.model_copy(update={"groups_per_step": 3, "tokens_per_batch": 1})
     work = tmp_path / "work"
     trainer = make_trainer(
-        "orm", backbone, with_settings(experiment, settings), cache, groups, work
+        method, backbone, with_settings(experiment, settings), cache, groups, work
     )
 
     def poison(module, inputs, batch):

@@ -121,9 +121,7 @@ class RewardTrainer(Trainer):
                 parts.append((part.detach(), micro_batch))
         self.objective.end_step(self._over_processes)
         loss, right = (self._over_processes(value) for value in totals.tolist())
-        if not math.isfinite(loss):
-            bad = [g for part, cut in parts if not part.isfinite() for g in cut.groups]
-            self._stop("loss", str(loss), bad)
+        self._check_finite(loss, parts)
         row = {"pairs": sum(part.pairs for part in lengths), "loss": loss}
         if batch.chosen.rewards is not None:
             row["pair_accuracy"] = right / max(row["pairs"], 1)
@@ -138,15 +136,21 @@ class RewardTrainer(Trainer):
         # Not through the data-parallel wrapper: a process may have nothing to look at.
         module = self.accelerator.unwrap_model(model)
         with torch.no_grad(), self.accelerator.autocast():
-            for micro_batch in own:
-                if micro_batch.counts:
-                    self.objective.loss(module(micro_batch.groups))
+            parts = [(self.objective.loss(module(b.groups)), b) for b in own if b.counts]
         self.objective.end_step(self._over_processes)
+        # What it remembers now enters every part of the step: the bad ones are still known here.
+        self._check_finite(self._over_processes(sum(part.item() for part, _ in parts)), parts)
 
     def _part(self, batch: Batch, micro_batch: MicroBatch) -> Tensor:
         if not micro_batch.counts:
             return 0.0 * sum(p.sum() for p in self._touched(batch))
         return self.objective.loss(batch)
+
+    def _check_finite(self, loss: float, parts: list[tuple[Tensor, MicroBatch]]) -> None:
+        """Stop if ``loss`` of all processes is no number; ``parts`` are this process's share."""
+        if not math.isfinite(loss):
+            bad = [g for part, cut in parts if not part.isfinite() for g in cut.groups]
+            self._stop("loss", str(loss), bad)
 
     def _stop(self, what: str, value: str, groups: list[TrainingGroup]) -> NoReturn:
         """Stop all processes; each brings the groups that it suspects."""
