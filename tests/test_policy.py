@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -237,8 +238,14 @@ def test_a_reference_in_another_precision_is_refused(runs, monkeypatch) -> None:
             read_reference(runs.reference, runs.model, [], settings)
 
 
-def test_a_loss_that_is_no_number_names_the_remedy(runs) -> None:
-    settings = SETTINGS.model_copy(update={"learning_rate": 1e30, "max_gradient_norm": 1e30})
-    with pytest.raises(UserError, match=r"the loss of step \d+ is nan; lower policy.dpo.learning"):
-        runs.train("one", settings)
-    assert not (runs.folder / "one/model").exists()
+def test_a_gradient_that_is_no_number_names_the_remedy(runs) -> None:
+    changes = {"learning_rate": 1e30, "max_gradient_norm": 1e30, "checkpoint_steps": 1}
+    with pytest.raises(
+        UserError, match=r"gradient of step (\d+) is not finite.*delete that"
+    ) as stop:
+        runs.train("diverged", SETTINGS.model_copy(update=changes))
+    assert not (runs.folder / "diverged/model").exists()
+    step = int(re.search(words, str(stop.value))[1])
+    # The last checkpoint is of the step before, and the broken one has left none.
+    checkpoints = [path.name for path in (runs.folder / "diverged").rglob("checkpoint-*")]
+    assert checkpoints == [f"checkpoint-{step - 1}"]

@@ -139,14 +139,19 @@ class PolicyTrainer(DPOTrainer):
 
     # --- log and checkpoints
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Stop at a loss that is no number."""
-        if "loss" in logs and not math.isfinite(logs["loss"]):
+    def _clip_grad_norm(self, model: PreTrainedModel) -> torch.Tensor:
+        """Stop at a gradient that is no number, before it reaches weights and a checkpoint.
+
+        That of a loss that is no number is none either.
+        """
+        norm = super()._clip_grad_norm(model)
+        if not norm.isfinite():
             raise UserError(
-                f"{self.name}: the loss of step {self.state.global_step} is {logs['loss']}; lower "
-                f"policy.dpo.learning_rate (the last checkpoint in {self.args.output_dir} is kept)"
+                f"{self.name}: the gradient of step {self.state.global_step + 1} is not finite; "
+                f"the last checkpoint, if any, stays in {self.args.output_dir} and serves this "
+                "configuration only: delete that folder, then lower policy.dpo.learning_rate"
             )
-        super().log(logs, start_time)
+        return norm
 
     def rows(self) -> list[dict[str, float]]:
         """Return the log, one row per optimiser step, over all interruptions.
