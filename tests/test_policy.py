@@ -240,9 +240,8 @@ def test_a_reference_in_another_precision_is_refused(runs, monkeypatch) -> None:
 
 def test_a_gradient_that_is_no_number_names_the_remedy(runs) -> None:
     changes = {"learning_rate": 1e30, "max_gradient_norm": 1e30, "checkpoint_steps": 1}
-    with pytest.raises(
-        UserError, match=r"gradient of step (\d+) is not finite.*delete that"
-    ) as stop:
+    words = r"gradient of step (\d+) is not finite.*delete that"
+    with pytest.raises(UserError, match=words) as stop:
         runs.train("diverged", SETTINGS.model_copy(update=changes))
     assert not (runs.folder / "diverged/model").exists()
     step = int(re.search(words, str(stop.value))[1])
