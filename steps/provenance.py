@@ -80,7 +80,7 @@ class RunCard:
             "machine": {
                 "node": platform.node(),
                 "platform": platform.platform(),
-                "processor": _processor(),
+                "processor": processor(),
                 "cores": os.cpu_count(),
             },
             "inputs": {str(p): sha256(p) for p in inputs},
@@ -93,7 +93,7 @@ class RunCard:
         write_json(path, self.facts)
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
