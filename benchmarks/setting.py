@@ -45,11 +45,11 @@ class Size:
     """
 
     rounds: int = 3
-    steps: int = 2
+    steps: int = 1
     pairs: int = 8
     batch_sizes: tuple[int, ...] = (1, 2, 4, 8)
-    groups: int = 2
-    scored_pairs: int = 24
+    groups: int = 1
+    scored_pairs: int = 16
     candidates: int = 16
     long_prompt: int = 800
     peak_seconds: float = 0.5
@@ -62,8 +62,10 @@ class Size:
 
 SMALL = Size(
     rounds=1,
+    steps=2,
     pairs=4,
     batch_sizes=(1, 2),
+    groups=2,
     scored_pairs=2,
     candidates=4,
     long_prompt=150,

@@ -5,6 +5,7 @@ and pairs per optimiser step. trl takes the fastest of several micro-batch sizes
 length, without activation checkpointing (its default) and with AdamW's fused form (its default).
 """
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -37,10 +38,11 @@ def against_trl(setting: Setting) -> Row:
 
 
 def against_trl_with_groups(setting: Setting) -> Row:
-    """Prompts with two right and two wrong responses: four pairs share the four responses."""
-    prompts = setting.size.pairs // 4
-    setting = setting.with_training(groups_per_step=prompts)
-    groups = middle(setting, groups_with(setting.groups, 2, 2), prompts)
+    """A prompt with two right and two wrong responses: its four pairs share the four responses."""
+    sizes = tuple(size for size in setting.size.batch_sizes if size <= 4)
+    size = replace(setting.size, pairs=4, batch_sizes=sizes)
+    setting = replace(setting.with_training(groups_per_step=1), size=size)
+    groups = middle(setting, groups_with(setting.groups, 2, 2), 1)
     return _compare(setting, groups, "training, four pairs of four responses per prompt", None)
 
 
