@@ -5,7 +5,7 @@ EXPERIMENT ?= quickstart
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: quickstart quickstart-policy plan test test-slurm test-faults test-dvc pulled audit tiny lint \
-	publish crosscheck-rewardbench
+	publish crosscheck-rewardbench bench bench-data bench-growth bench-gpu
 
 quickstart: .venv/installed
 	snakemake --rerun-incomplete
@@ -57,6 +57,22 @@ lint: .venv/installed
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+# How fast the steps are, beside others' tools (docs/speed.md). Nothing else should run meanwhile.
+# `make bench ONLY="against_trl against_plain_caching"` measures some of the comparisons. Without the
+# publisher's environment its row is left out.
+bench: bench-data
+	-$(MAKE) .venv-rewardbench/installed
+	python -m benchmarks cpu $(if $(ONLY),--only $(ONLY))
+
+bench-growth: bench-data
+	python -m benchmarks growth $(if $(ONLY),--only $(ONLY))
+
+bench-gpu: bench-data
+	python -m benchmarks gpu $(if $(ONLY),--only $(ONLY))
+
+bench-data: .venv/installed
+	snakemake --rerun-incomplete results/speed/groups/train.parquet --config experiment=speed
 
 # Copies the quickstart's tables and figures to where the README shows them.
 publish: .venv/installed

@@ -21,6 +21,7 @@ from steps.groups.schema import PromptGroup
 from steps.train.assemble import assemble
 from steps.train.batches import pair_groups, share_out, step_plan
 from steps.train.checkpoints import claim_folder, last_checkpoint
+from steps.train.optimiser import make_optimizer
 from tests.training import TRAINED, UPPER, make_cache, make_pairs, make_trainer, with_settings
 
 FULL = UPPER.model_copy(update={"mode": "full", "trained_layers": None})
@@ -309,6 +310,24 @@ def test_the_lm_head_has_its_own_fixed_rate(train) -> None:
     assert main["lr"] == pytest.approx(0, abs=1e-9)
     tied = train("grm_release", settings.model_copy(update={"lm_head": "tied"}), "tied")
     assert len(tied.optimizer.param_groups) == 1
+
+
+def test_the_fused_optimiser_takes_the_steps_of_the_plain_one(train) -> None:
+    settings = UPPER.model_copy(update={"weight_decay": 0.1, "lm_head": "copy", "epochs": 1})
+    module = train("grm_release", settings).model
+    twin = copy.deepcopy(module)
+    plain = make_optimizer(twin, settings)
+    for group in plain.param_groups:
+        group["fused"] = False
+    for optimiser, own in ((make_optimizer(module, settings), module), (plain, twin)):
+        draw = torch.Generator().manual_seed(0)
+        trained = [p for p in own.parameters() if p.requires_grad]
+        for _ in range(5):
+            for parameter in trained:
+                parameter.grad = torch.randn(parameter.shape, generator=draw)
+            optimiser.step()
+    for (name, one), other in zip(module.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6, msg=name)
 
 
 def test_the_lm_gradient_into_the_backbone_is_the_methods(train) -> None:

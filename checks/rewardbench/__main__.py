@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -66,9 +67,20 @@ def read_pairs_file(path: Path) -> list[PromptGroup]:
     return groups
 
 
-def publishers_rewards(python: Path, model: Path, groups: list[PromptGroup]) -> pd.DataFrame:
+def publishers_rewards(
+    python: Path,
+    model: Path,
+    groups: list[PromptGroup],
+    program: Path = PROGRAM,
+    options: Sequence[str] = (),
+    environment: dict[str, str] | None = None,
+) -> pd.DataFrame:
     """Return the rewards of the publisher's program: columns id, chosen, rejected.
 
+    Args:
+        program: what is run, which ends in the publisher's program.
+        options: further ones of it.
+        environment: further variables.
     Raises:
         UserError: its environment is not there, or it failed.
     """
@@ -81,16 +93,25 @@ def publishers_rewards(python: Path, model: Path, groups: list[PromptGroup]) -> 
         write_text(work / _INPUT, "".join(_message_lists(group) for group in groups))
         command = [
             python.absolute(),
-            PROGRAM,
+            program,
             "--model",
             _MODEL,
             "--dataset",
             _INPUT,
             "--load_json",
         ]
-        command += ["--not_quantized", "--torch_dtype", "float32", "--output_dir", _OUTPUT]
+        command += [
+            "--not_quantized",
+            "--torch_dtype",
+            "float32",
+            "--output_dir",
+            _OUTPUT,
+            *options,
+        ]
         own = {"HF_HOME": str(work / "hf"), "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled"}
-        done = subprocess.run(command, cwd=work, env=os.environ | own, stdout=sys.stderr)
+        done = subprocess.run(
+            command, cwd=work, env=os.environ | own | (environment or {}), stdout=sys.stderr
+        )
         if done.returncode != 0:
             raise UserError("the publisher's program failed; what it printed is above")
         rows = (work / _OUTPUT / f"{_MODEL}_outputs.jsonl").read_text().splitlines()

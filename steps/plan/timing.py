@@ -43,13 +43,13 @@ def seconds_per_token(compute: Callable[[int], int], most: int) -> float:
 
 def timed(compute: Callable[..., int | None], *arguments: int) -> tuple[float, int | None]:
     """Return the seconds that a call takes, work on the GPU included, and its result."""
-    _wait()
+    wait()
     start = perf_counter()
     result = compute(*arguments)
-    _wait()
+    wait()
     return perf_counter() - start, result
 
 
-def _wait() -> None:
+def wait() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()

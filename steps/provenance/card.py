@@ -109,7 +109,7 @@ class RunCard:
             "machine": {
                 "node": platform.node(),
                 "platform": platform.platform(),
-                "processor": _processor(),
+                "processor": processor(),
                 "cores": os.cpu_count(),
                 "gpus": _gpus(),
                 # Of torchrun; the first one writes the card, each has as many GPUs.
@@ -144,7 +144,8 @@ def _gpus() -> list[dict[str, Any]]:
     ]
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of this machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,0 +1,100 @@
+"""Timing two ways of doing the same work, in turns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import torch
+from transformers import Trainer, TrainerCallback
+
+from steps.errors import UserError
+from steps.plan.timing import timed, wait
+
+# Between rewards of two ways of computing in a dtype, relative to values of order one.
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.1}
+Run = Callable[[], float]  # does the work once and returns the seconds that it took
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """What the rounds took.
+
+    Attributes:
+        ours, peer: [n], seconds.
+    """
+
+    ours: np.ndarray
+    peer: np.ndarray
+
+
+def in_turns(ours: Run, peer: Run, rounds: int) -> Seconds:
+    """Run both in turns, the order changed from round to round.
+
+    The machine's speed drifts: what stands next to each other is compared. The first round, which
+    allocates memory and optimiser states, is not counted.
+    """
+    taken = []
+    for number in range(rounds + 1):
+        pair = [ours(), peer()] if number % 2 else [peer(), ours()][::-1]
+        taken.append(pair)
+    return Seconds(*np.array(taken[1:]).T)
+
+
+def run_of(work: Callable[[], object]) -> Run:
+    """Return the run of a plain function."""
+    return lambda: timed(work)[0]
+
+
+def fastest(runs: dict[int, Run]) -> int:
+    """Return which of the runs is the fastest, each tried once."""
+    seconds = {choice: run() for choice, run in runs.items()}
+    return min(seconds, key=seconds.get)
+
+
+class StepClock(TrainerCallback):
+    """Takes the time of a `train` call from the first batch's loading to the last step's end.
+
+    So neither side pays for setting up its loop.
+    """
+
+    seconds: float
+
+    def on_epoch_begin(self, args, state, control, **kwargs) -> None:
+        if state.global_step == 0:
+            wait()
+            self.start = perf_counter()
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        wait()
+        self.seconds = perf_counter() - self.start
+
+
+def training_run(trainer: Trainer) -> Run:
+    """Return the run of a trainer: all of its steps, without writing a checkpoint."""
+    clock = StepClock()
+    trainer.add_callback(clock)
+    trainer.args.save_strategy = "no"
+
+    def run() -> float:
+        trainer.train()
+        return clock.seconds
+
+    return run
+
+
+def check_equal(name: str, ours, peer, tolerance: float = 1e-5) -> None:
+    """Check that both sides compute the same numbers, relative to values of order one.
+
+    Raises:
+        UserError: they do not, so their times cannot be compared.
+    """
+    ours, peer = np.asarray(ours, np.float64), np.asarray(peer, np.float64)
+    if ours.shape != peer.shape:
+        raise UserError(f"{name}: ours gives {ours.shape} values, the peer {peer.shape}; no row")
+    difference = np.abs(ours - peer) / np.maximum(1, np.abs(peer))
+    if not difference.max(initial=0.0) <= tolerance:  # not a number is no equality
+        raise UserError(
+            f"{name}: ours and the peer's values differ by {difference.max():.1e} (allowed: "
+            f"{tolerance:g}); a comparison of different computations means nothing"
+        )

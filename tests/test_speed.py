@@ -1,0 +1,179 @@
+"""The comparisons of speed run and compare equal things; no time is asserted."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import caching, gpu, growth_in_rows, training_against_trl
+from benchmarks.__main__ import CPU
+from benchmarks.growth_in_length import growth_in_length
+from benchmarks.orchestration import dry_run, overhead, quickstart_overhead
+from benchmarks.reward_model import write_reward_model
+from benchmarks.rows import LeftOut, Row, add_rows
+from benchmarks.scoring_pairs import against_rewardbench
+from benchmarks.setting import Setting, small_setting
+from benchmarks.texts import training_pairs
+from benchmarks.timing import check_equal, in_turns
+from steps.errors import UserError
+
+OTHERS_PROGRAMS = {dry_run, quickstart_overhead, against_rewardbench}  # see below
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory: pytest.TempPathFactory):
+    with small_setting(tmp_path_factory.mktemp("benchmarks")) as made:
+        yield made
+
+
+def check_row(row: Row) -> None:
+    assert row.n == 1
+    assert np.isfinite([row.ours, row.peer, row.share_of_peak, row.peer_share_of_peak]).all()
+    assert row.ratio == pytest.approx(row.ours / row.peer)
+
+
+@pytest.mark.parametrize(
+    "comparison", [c for c in CPU if c not in OTHERS_PROGRAMS], ids=lambda c: c.__name__
+)
+def test_both_sides_compute_the_same(comparison, setting: Setting) -> None:
+    """Each comparison checks that before it times them."""
+    check_row(comparison(setting))
+
+
+def test_a_peer_that_computes_something_else_gives_no_row(setting, monkeypatch) -> None:
+    plain = caching.plain
+    monkeypatch.setattr(caching, "plain", lambda *a: plain(*a) + 1e-3)
+    with pytest.raises(UserError, match=r"caching .* differ by [0-9.]+e-04"):
+        caching.against_plain_caching(setting)
+    rewards = training_against_trl.trl_rewards
+    monkeypatch.setattr(training_against_trl, "trl_rewards", lambda *a: rewards(*a).flip(0))
+    with pytest.raises(UserError, match=r"rewards before the first step: .* differ"):
+        training_against_trl.against_trl(setting)
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [([1.0, 2.0001], "differ by"), ([1.0, np.nan], "differ by nan"), ([1.0], "values")],
+)
+def test_other_values_are_refused(values, what) -> None:
+    check_equal("same", [1.0, 2.0], [1.0, 2.000001])
+    with pytest.raises(UserError, match=what):
+        check_equal("other", values, [1.0, 2.0])
+
+
+def test_runs_take_turns_and_the_first_round_is_not_counted() -> None:
+    order = []
+
+    def run(name: str):
+        def work() -> float:
+            order.append(name)
+            return float(len(order))
+
+        return work
+
+    seconds = in_turns(run("ours"), run("peer"), 2)
+    assert order == ["peer", "ours", "ours", "peer", "peer", "ours"]
+    assert seconds.ours.tolist() == [3.0, 6.0] and seconds.peer.tolist() == [4.0, 5.0]
+
+
+def test_trl_runs_at_its_best_on_the_same_tokens(setting: Setting) -> None:
+    groups = training_pairs(setting)
+    assert len({group.group_id for group in groups}) == len(groups) == 8
+    store = training_against_trl.MemoryStore(
+        training_against_trl.encode_groups(groups, setting.chat)
+    )
+    ours = training_against_trl.make_trainer(setting, "orm", store, groups)
+    rows = training_against_trl.pair_rows(ours)
+    ends = (rows[0]["chosen_ids"][-1], setting.chat.end_of_turn)
+    assert len(rows) == 8 and ends[0] == ends[1]
+    theirs = training_against_trl.trl_trainer(setting, ours, rows, 2)
+    assert theirs.args.activation_checkpointing is False and theirs.args.bf16 is False
+    assert theirs.args.optim == "adamw_torch_fused" and theirs.args.max_length is None
+    (first, *_) = theirs.get_train_dataloader()
+    lengths = [len(row[key]) for key in ("chosen_ids", "rejected_ids") for row in rows[:2]]
+    assert first["attention_mask"].sum(1).tolist() == lengths
+    assert theirs.args.gradient_accumulation_steps * 2 == setting.size.pairs
+
+
+def test_rows_replace_those_of_their_name(tmp_path, setting: Setting) -> None:
+    row = caching.against_plain_caching(setting)
+    add_rows(tmp_path, [row, replace(row, name="other"), LeftOut("absent", "no")], {"commit": "a1"})
+    add_rows(tmp_path, [replace(row, ours=7.0), LeftOut("other", "why")], {"commit": "b2"})
+    found = json.loads((tmp_path / "benchmarks.json").read_text())
+    assert [(r["name"], r["ours"], r["commit"]) for r in found["rows"]] == [(row.name, 7.0, "b2")]
+    assert {each["name"] for each in found["left_out"]} == {"absent", "other"}
+    table = (tmp_path / "benchmarks.md").read_text()
+    assert f"| {row.name} |" in table and "Not measured: other: why." in table
+
+
+def test_growth_in_length(setting: Setting) -> None:
+    rows = growth_in_length(setting)
+    assert len(rows) == 6 and all(row.ours > 0 and row.peer is None for row in rows)
+    assert {path.name for path in setting.output.glob("growth_in_length.*")} == {
+        "growth_in_length.png",
+        "growth_in_length.pdf",
+    }
+
+
+def test_growth_in_rows(setting: Setting) -> None:
+    """Every stage's command runs; the next number of rows is made up."""
+    points = growth_in_rows._measure(setting, write_reward_model(setting), 20)
+    assert [point.stage for point in points] == list(growth_in_rows.STAGES)
+    assert (setting.work / "rows-20/scores.parquet").is_file()
+    more = [replace(p, rows=40, seconds=2 * p.seconds) for p in points]
+    row = growth_in_rows._row(setting, [points[3], more[3]])
+    assert row.name == "growth in rows: cache" and row.ratio == pytest.approx(1)
+    growth_in_rows._draw(setting, points + more)
+    assert (setting.output / "growth_in_rows.png").is_file()
+
+
+def test_overhead_is_what_lies_between_the_steps(setting: Setting) -> None:
+    card = {"commit": "a", "seconds": 50.0, "started": "2026-01-01T00:00:00Z"}
+    cards = [
+        card | {"step": "cache"},
+        card | {"step": "train", "started": "2026-01-01T00:00:10Z"},
+        card | {"step": "figures", "started": "2026-01-01T00:01:10Z"},
+    ]
+    row = overhead(setting, cards, jobs=2)
+    assert (row.ours, row.peer) == (240.0, 150.0)
+    assert isinstance(overhead(setting, cards[:2], jobs=2), LeftOut)
+    assert isinstance(overhead(setting, [*cards, card | {"commit": "b", "step": "x"}], 2), LeftOut)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_its_suite_is_refused(tmp_path) -> None:
+    with (
+        pytest.raises(UserError, match="torch finds no GPU here; run `make bench-gpu` on"),
+        gpu.gpu_setting(tmp_path),
+    ):
+        pass
+
+
+def test_the_suite_of_the_gpu_on_a_cpu(setting: Setting, monkeypatch) -> None:
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    small |= {"num_attention_heads": 2, "num_key_value_heads": 1, "tie_word_embeddings": True}
+    monkeypatch.setattr(gpu, "LLAMA", small)
+    monkeypatch.setattr(gpu, "memory_of", lambda run: (run(), 2e9)[1])
+    monkeypatch.setattr(gpu, "_most_pairs", lambda make, pairs: make(pairs)() and pairs)
+    rows = [row for suite in gpu.GPU for row in suite(setting)]
+    assert len({row.name for row in rows}) == len(rows) == 8
+    for row in rows:
+        assert row.ratio > 0 and row.name.endswith("GPU")
+
+
+def test_the_largest_batch_is_the_last_that_fits() -> None:
+    tried = []
+
+    def make(pairs: int):
+        def run() -> None:
+            tried.append(pairs)
+            if pairs > 16:
+                raise torch.OutOfMemoryError
+
+        return run
+
+    assert gpu._most_pairs(make, 4) == 16 and tried == [4, 8, 16, 32]
+    with pytest.raises(UserError, match="a step of 20 pairs does not fit"):
+        gpu._most_pairs(make, 20)
