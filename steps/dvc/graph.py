@@ -1,7 +1,6 @@
 """The jobs of an experiment, as Snakemake plans them for an empty results folder."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +43,8 @@ class Job:
         return self.parameters["card"]
 
 
-def plan_jobs(experiment: str, targets: Iterable[str] = ("all",)) -> list[Job]:
-    """Return the jobs that make ``targets``, by name.
+def plan_jobs(experiment: str) -> list[Job]:
+    """Return the jobs of the target ``all``, by name.
 
     Raises:
         UserError: the experiment is not there or not valid.
@@ -57,7 +56,7 @@ def plan_jobs(experiment: str, targets: Iterable[str] = ("all",)) -> list[Job]:
             snakefile=Path("Snakefile"),
         )
         try:
-            plan = workflow.dag(DAGSettings(targets=set(targets), forceall=True))
+            plan = workflow.dag(DAGSettings(targets={"all"}, forceall=True))
             plan.execute_workflow(executor="dryrun")
         except WorkflowError as error:
             raise UserError(str(error)) from None
@@ -73,7 +72,7 @@ def _job(job: Any) -> Job:
     parameters = dict(job.params.items())
     return Job(
         re.sub(r"[^A-Za-z0-9_-]", "-", name),
-        " ".join(job.shellcmd.partition(" 2>&1 | tee ")[0].split()),
+        job.shellcmd.partition(" 2>&1 | tee ")[0],
         job.threads,
         _outermost([str(path) for path in job.input]),
         [*(str(path) for path in job.output), parameters["card"]],
