@@ -12,7 +12,7 @@ from steps.errors import UserError
 from steps.export.configuration import portable_config
 from steps.export.tokenizer import write_tokenizer
 from steps.files import read_json, sha256, write_json
-from tests.exported_models import BACKBONES, export, saved_model
+from tests.exported_models import BACKBONES, export, saved_model, scored
 from tests.test_chat import make
 
 
@@ -39,8 +39,10 @@ def test_shards_and_links_become_one_file_of_its_own(tmp_path: Path) -> None:
     model = saved_model("smollm2", tmp_path, frozen_layers=3)
     shards = sorted(model.glob("*.safetensors"))
     assert [file.stat().st_nlink for file in shards] == [2, 1]
-    (weights,) = export(model, tmp_path / "exported").glob("*.safetensors")
+    exported = export(model, tmp_path / "exported")
+    (weights,) = exported.glob("*.safetensors")
     assert weights.stat().st_nlink == 1
+    assert scored(exported) == pytest.approx(scored(model), abs=1e-5)
     wanted = {k: v.tolist() for file in shards for k, v in load_file(file).items()}
     assert {k: v.tolist() for k, v in load_file(weights).items()} == wanted
 

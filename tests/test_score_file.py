@@ -216,6 +216,15 @@ def test_a_bad_row_stops_or_is_left_out_and_listed(score, tmp_path: Path, kind: 
         raise UserError(error["error"])
 
 
+def test_scores_of_no_row_are_not_written(score, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "rows.jsonl", ["{", "["])
+    with pytest.raises(
+        UserError, match=r"none of the 2 rows could be scored; the first one is .*row 1"
+    ):
+        score(path, "--on-error", "skip")
+    assert not list(tmp_path.glob("*scores*.parquet"))
+
+
 def test_the_list_of_skipped_rows_goes_when_there_are_none(score, tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     output = score(write_lines(path, [ROWS[0], "{"]), "--on-error", "skip")

@@ -53,7 +53,9 @@ def export_model(
         write_json(temporary / "config.json", portable_config(source.settings, end_of_turn, pad))
         save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})
         provenance["weights"] = sha256(temporary / WEIGHTS)
-        write_json(temporary / FACTS, source.facts)
+        # The hashes noted there are those of the shards that became one file.
+        facts = source.facts | {"weights": {WEIGHTS: provenance["weights"]}}
+        write_json(temporary / FACTS, facts)
         write_json(temporary / PROVENANCE, provenance)
         card = model_card(Origin(source.facts, experiment, scores, provenance))
         write_text(temporary / CARD, card)

@@ -168,7 +168,7 @@ def _rows_of(group: ScoredGroup) -> Iterator[dict[str, Any]]:
 def _join(folder: Path, schema: pa.Schema, output: Path) -> list[Path]:
     """Write the output from the parts, and the list of skipped rows where there are any."""
     errors_file = output.with_name(output.name + ".errors.jsonl")
-    skipped, waiting = 0, []
+    skipped, scored, waiting = [], 0, []
     with ExitStack() as stack:
         writer = pq.ParquetWriter(stack.enter_context(atomic_path(output)), schema)
         stack.enter_context(writer)
@@ -176,14 +176,20 @@ def _join(folder: Path, schema: pa.Schema, output: Path) -> list[Path]:
         lines = stack.enter_context(listing.open("w", encoding="utf-8"))
         for part in sorted(folder.glob("*.parquet")):
             waiting.append(read_table(part, schema))
+            scored += waiting[-1].num_rows
             for error in _facts(part)["errors"]:
                 lines.write(json.dumps(error, ensure_ascii=False) + "\n")
-                skipped += 1
+                skipped.append(error["error"])
             if sum(table.num_rows for table in waiting) >= RESPONSES_PER_ROW_GROUP:
                 writer.write_table(pa.concat_tables(waiting))
                 waiting = []
         if waiting:
             writer.write_table(pa.concat_tables(waiting))
+        if skipped and not scored:
+            raise UserError(
+                f"{output} is not written, for none of the {len(skipped)} rows could be scored; "
+                f"the first one is {skipped[0]}"
+            )
     if not skipped:
         remove(errors_file)
         return [output]
