@@ -116,4 +116,6 @@ def test_published_scores_of_the_backbone_stand_below_with_their_source(
         "75.3",
     ]
     assert "- Published: GRM-Gemma-2B-sftreg: " in text and "not cited" not in text
-    assert "published" not in benchmark_files(result, experiment, results)["benchmark_example.md"]
+    text = benchmark_files(result, experiment, results)["benchmark_example.md"]
+    assert "Published: " not in text
+    assert "published_scores.yaml has no number of others for this backbone." in text

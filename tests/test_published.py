@@ -16,7 +16,7 @@ FILE = ROOT / PUBLISHED_SCORES
 ROW = """\
 scores:
   - {benchmark: rewardbench, backbone: b, method: m, values: {Chat: 95.0}, source: s, table: t,
-     date: 2024-06-14}
+     data: d, date: 2024-06-14}
 """
 
 
@@ -39,7 +39,7 @@ def test_rows_are_found_by_benchmark_and_backbone(tmp_path: Path):
     path.write_text(ROW)
     (row,) = published_rows("rewardbench", "b", path)
     assert (row.cell("Chat"), row.cell("Safety")) == ("95.0", NOT_CITED)
-    assert row.citation == "m: s, table 't', read on 2024-06-14"
+    assert row.citation == "m: s, table 't', read on 2024-06-14; training data: d"
     assert published_rows("rewardbench", "other", path) == []
 
 

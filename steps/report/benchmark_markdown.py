@@ -1,6 +1,7 @@
 """A benchmark's tables as Markdown: the numbers, their parts, and what they show."""
 
 from steps.config import Experiment
+from steps.config.load import PUBLISHED_SCORES
 from steps.report.benchmark_table import (
     BenchmarkResult,
     NumberTable,
@@ -18,6 +19,7 @@ def benchmark_markdown(result: BenchmarkResult, experiment: Experiment) -> str:
     """Return the text of one benchmark."""
     table = result.headline_table(experiment)
     citations = [f"Published: {row.citation}." for row in result.published(experiment)]
+    citations = citations or [f"{PUBLISHED_SCORES} has no number of others for this backbone."]
     parts = [
         f"# {experiment.title}: {result.title} ('{result.name}')\n",
         _grid(table),

@@ -21,6 +21,7 @@ class PublishedRow(Section):
     benchmark: Text  # the name in `steps.benchmarks.registry`
     backbone: Text
     method: Text  # what the source calls it
+    data: Text  # what the source says of the training data
     values: dict[Text, float] = Field(min_length=1)  # by number, in the source's unit
     source: Text
     table: Text  # which table of the source
@@ -33,8 +34,9 @@ class PublishedRow(Section):
 
     @property
     def citation(self) -> str:
-        """Where the values are from, for a note under a table."""
-        return f"{self.method}: {self.source}, table '{self.table}', read on {self.date}"
+        """Where the values are from and what was trained on, for a note under a table."""
+        place = f"{self.source}, table '{self.table}', read on {self.date}"
+        return f"{self.method}: {place}; training data: {self.data}"
 
 
 class PublishedScores(Section):
