@@ -102,6 +102,11 @@ def test_a_second_run_has_nothing_to_do(undisturbed: Path) -> None:
     assert "Nothing to be done" in result.stdout + result.stderr
 
 
+def test_another_experiment_takes_the_model_that_is_there(undisturbed: Path) -> None:
+    plan = run(undisturbed, "--dry-run", experiment="methods").stdout
+    assert "\ntrain " in plan and "download_model" not in plan
+
+
 def test_a_model_is_exported_with_its_scores(undisturbed: Path) -> None:
     result = run(undisturbed, "results/tiny/exports/icrm/seed1")
     assert result.returncode == 0, result.stdout + result.stderr

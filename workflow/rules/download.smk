@@ -1,4 +1,6 @@
-# Stage 1: language models and raw data.
+# Stage 1: language models and raw data, which experiments share. What each sets otherwise is derived
+# from `output`: such a parameter Snakemake does not compare, so nothing is fetched again for another
+# experiment.
 MODEL_ROLES = downloads(EXPERIMENT)
 
 if MODEL_ROLES:
@@ -15,9 +17,9 @@ if MODEL_ROLES:
             "../../environment.yml"
         params:
             depends=depends(EXPERIMENT, [], ["download"]),
-            experiment=FILE,
-            role=lambda wildcards: MODEL_ROLES[wildcards.folder],
-            card=f"{RESULTS}/cards/download-{{folder}}.json",
+            experiment=lambda wildcards, output: FILE,
+            role=lambda wildcards, output: MODEL_ROLES[wildcards.folder],
+            card=lambda wildcards, output: f"{RESULTS}/cards/download-{wildcards.folder}.json",
         shell:
             "python -m steps.download model --experiment {params.experiment}"
             " --role {params.role} --output {output} --card {params.card} 2>&1 | tee {log}"
@@ -52,7 +54,7 @@ if EXPERIMENT.hub_sets:
         conda:
             "../../environment.yml"
         params:
-            experiment=FILE,
+            experiment=lambda wildcards, output: FILE,
             kind=lambda wildcards: HUB_SETS[f"resources/{wildcards.folder}"],
             card="resources/{folder}.card.json",
         shell:
