@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 EXPERIMENT ?= quickstart
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: quickstart quickstart-policy plan test test-slurm test-dvc pulled audit tiny lint publish crosscheck-rewardbench
+.PHONY: quickstart quickstart-policy plan test test-slurm test-dvc adopt audit tiny lint publish crosscheck-rewardbench
 
 quickstart: .venv/installed
 	snakemake --rerun-incomplete
@@ -30,8 +30,9 @@ test-slurm: .venv/installed
 test-dvc: .venv/installed
 	python -m pytest -m dvc tests
 
-# After `dvc pull`: Snakemake takes for its own what DVC finds unchanged (docs/dvc.md).
-pulled: .venv/installed
+# After `dvc pull`, `repro` or `commit`: Snakemake takes for its own what DVC finds unchanged
+# (docs/dvc.md).
+adopt: .venv/installed
 	dvc status --quiet
 	snakemake --touch --forceall --config experiment=$(EXPERIMENT)
 
