@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 EXPERIMENT ?= quickstart
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: quickstart quickstart-policy plan test test-slurm test-faults test-dvc pulled audit tiny lint \
+.PHONY: quickstart quickstart-policy plan test test-slurm test-faults test-dvc adopt audit tiny lint \
 	publish crosscheck-rewardbench bench bench-data bench-growth bench-gpu
 
 quickstart: .venv/installed
@@ -35,8 +35,9 @@ test-faults: .venv/installed
 test-dvc: .venv/installed
 	python -m pytest -m dvc tests
 
-# After `dvc pull`: Snakemake takes for its own what DVC finds unchanged (docs/dvc.md).
-pulled: .venv/installed
+# After `dvc pull`, `repro` or `commit`: Snakemake takes for its own what DVC finds unchanged
+# (docs/dvc.md).
+adopt: .venv/installed
 	dvc status --quiet
 	snakemake --touch --forceall --config experiment=$(EXPERIMENT)
 
