@@ -77,21 +77,39 @@ def _packed_attention(
 ) -> tuple[Tensor, None]:
     """Attention within [prompt, response] of each response; tensors are [1, heads, T, head_dim].
 
-    The prompt is attended again for each response, which costs little while prompts are short,
-    and keeps every call a plain causal one.
+    The first response's call attends the prompt too. A further one's has its own queries alone,
+    under a mask, where it is no longer than the prompt: half the time with 16 responses of 200
+    tokens after 800 (CPU). Where it is longer, attending the prompt again costs less than the upper
+    half of the mask, which a plain causal call leaves out.
     """
     outputs = []
     for group in groups:
         start, end = group.prompt
+        prompt = end - start
         for number, (first, last) in enumerate(group.responses):
-            parts = (
+            queries, *others = (
                 torch.cat([x[:, :, start:end], x[:, :, first:last]], 2) for x in (query, key, value)
             )
+            mask = None
+            if number and last - first <= prompt:
+                queries, mask = query[:, :, first:last], _after(prompt, last - first, query.device)
             attended = F.scaled_dot_product_attention(
-                *parts, is_causal=True, scale=scaling, dropout_p=dropout, enable_gqa=True
+                queries,
+                *others,
+                attn_mask=mask,
+                is_causal=mask is None,
+                scale=scaling,
+                dropout_p=dropout,
+                enable_gqa=True,
             )
-            outputs.append(attended if number == 0 else attended[:, :, end - start :])
+            outputs.append(attended[:, :, prompt:] if number and mask is None else attended)
     return torch.cat(outputs, 2).transpose(1, 2), None
+
+
+def _after(prompt: int, response: int, device: torch.device) -> Tensor:
+    """Return who may see whom, [response, prompt + response]: the prompt and what came before."""
+    whole = torch.ones(response, prompt + response, dtype=torch.bool, device=device)
+    return whole.tril(prompt)
 
 
 AttentionInterface.register(ATTENTION, _packed_attention)
