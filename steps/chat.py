@@ -66,22 +66,34 @@ class ChatFormat:
         self.end_of_turn = tokenizer.convert_tokens_to_ids(max(ends, key=len))
         self._adds_bos = adds_bos(tokenizer)
 
-    def encode_prompt(self, prompt: str) -> list[int]:
+    def encode_prompt(self, prompt: str, system: str | None = None) -> list[int]:
         """Return the tokens up to and including the assistant's header, with one BOS at most."""
-        return self.tokenize_prompts([self.render_prompt(prompt)])[0]
+        return self.tokenize_prompts([self.render_prompt(prompt, system)])[0]
 
     def encode_response(self, prompt: str, text: str) -> EncodedResponse:
         """Return the tokens that follow `encode_prompt`, ending with the end-of-turn token."""
         return self.tokenize_responses([self.render_response(prompt, text)])[0]
 
-    def render_prompt(self, prompt: str) -> str:
+    def render_prompt(self, prompt: str, system: str | None = None) -> str:
         """Return the text up to and including the assistant's header.
 
+        Args:
+            system: the system prompt; None leaves it to the template.
         Raises:
-            ControlTokenError: the prompt spells a control token.
+            ControlTokenError: the prompt or the system prompt spells a control token.
+            UserError: the template has no place for a system prompt.
         """
         refuse_controls(self._controls, prompt, "the prompt")
-        return render(self.tokenizer, prompt)
+        if system is None:
+            return render(self.tokenizer, prompt)
+        refuse_controls(self._controls, system, "the system prompt")
+        rendered = render(self.tokenizer, prompt, system=system)
+        if system.strip() not in rendered:
+            raise UserError(
+                f"the chat template of {self.tokenizer.name_or_path} leaves the system prompt out; "
+                "take `system` out, or use `instruction`"
+            )
+        return rendered
 
     def render_response(self, prompt: str, text: str) -> RenderedResponse:
         """Return the text between the assistant's header and the end-of-turn token.
@@ -157,15 +169,22 @@ class ChatFormat:
         return any(token in text for token in self._controls)
 
 
-def render(tokenizer: PreTrainedTokenizerBase, prompt: str, response: str | None = None) -> str:
+def render(
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str,
+    response: str | None = None,
+    system: str | None = None,
+) -> str:
     """Return the conversation in the tokenizer's chat template.
 
     Args:
         response: None asks for one, with the assistant's header.
+        system: the system prompt; None leaves it to the template.
     Raises:
-        UserError: the template cannot be rendered.
+        UserError: the template cannot be rendered, for instance has no place for a system prompt.
     """
-    messages = [{"role": "user", "content": prompt}]
+    messages = [] if system is None else [{"role": "system", "content": system}]
+    messages.append({"role": "user", "content": prompt})
     if response is not None:
         messages.append({"role": "assistant", "content": response})
     try:

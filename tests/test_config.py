@@ -15,7 +15,13 @@ from steps.config.load import (
     experiment_files,
     load_experiment,
 )
-from steps.config.workflow import check_pinned, downloads, raw_data, reference_options
+from steps.config.workflow import (
+    check_pinned,
+    downloads,
+    problem_files,
+    raw_data,
+    reference_options,
+)
 from steps.errors import UserError
 from steps.evaluate.baselines import BASELINES
 from tests.conftest import ROOT
@@ -45,6 +51,10 @@ def put(section: str | None, key: str, value):
         (content[section] if section else content)[key] = value
 
     return change
+
+
+HUB_PROBLEMS = {"source": "hub", "id": "a/b", "file": "c"}
+SOLUTIONS = {"samples": 4, "max_new_tokens": 64}
 
 
 def prm800k(problems: dict) -> dict:
@@ -108,6 +118,18 @@ def test_shipped_experiments_are_valid(name: str) -> None:
         (
             put(None, "data", prm800k({"source": "hub", "id": "a/b", "fil": "c"})),
             ["unknown key 'data.problems.fil'", "'file'"],
+        ),
+        (
+            put(None, "data", prm800k(HUB_PROBLEMS) | {"samples": None}),
+            ["data", "either `sampling` or `samples`"],
+        ),
+        (
+            put(None, "data", prm800k(HUB_PROBLEMS) | {"sampling": SOLUTIONS}),
+            ["data", "either `sampling` or `samples`"],
+        ),
+        (
+            put(None, "data", prm800k(HUB_PROBLEMS) | {"evaluation": {"validation": "v.jsonl"}}),
+            ["data", "'validation' is made of the solutions"],
         ),
         (
             put(None, "data", prm800k({"source": "local", "path": "no.jsonl"})),
@@ -329,15 +351,30 @@ def test_reference_models_are_downloaded_and_scored_as_they_say(tmp_path: Path) 
 
 
 def test_snakemake_names_the_missing_samples(tmp_path: Path) -> None:
-    data = prm800k({"source": "hub", "id": "a/b", "file": "c"}) | {"samples": str(tmp_path / "s")}
+    data = prm800k(HUB_PROBLEMS) | {"samples": str(tmp_path / "s")}
     experiment = load_experiment(broken(tmp_path, put(None, "data", data)))
-    with pytest.raises(WorkflowError, match=r"data\.samples: .* is not there; it must hold"):
+    with pytest.raises(WorkflowError, match=r"data\.samples: .* is not there; correct the path"):
         raw_data(experiment)
     (tmp_path / "s").touch()
     assert raw_data(experiment) == {
         "raw": ["resources/a--b--c@main"],
         "own": [str(tmp_path / "s")],
     }
+
+
+def test_further_sets_do_not_sample_the_solutions_again(tmp_path: Path) -> None:
+    """What the sampled problems are made of; the evaluation's file is read when groups are made."""
+    for name in ("problems.jsonl", "math.jsonl"):
+        (tmp_path / name).touch()
+    problems = {"source": "local", "path": str(tmp_path / "problems.jsonl")}
+    data = {"source": "prm800k", "problems": problems, "sampling": SOLUTIONS}
+    data["evaluation"] = {"math": str(tmp_path / "math.jsonl")}
+    experiment = load_experiment(broken(tmp_path, put(None, "data", data)))
+    assert problem_files(experiment) == [problems["path"]]
+    assert set(raw_data(experiment)["own"]) == {problems["path"], data["evaluation"]["math"]}
+    (tmp_path / "math.jsonl").unlink()
+    with pytest.raises(WorkflowError, match=r"data\.evaluation\.math: .*math\.jsonl is not there"):
+        raw_data(experiment)
 
 
 def extended(tmp_path: Path, change) -> Path:

@@ -1,23 +1,36 @@
 """Rows of the hub's sets -> prompt groups: what enters, what does not, and the counts."""
 
 import json
+import re
+import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
+from steps.backbone import load_tokenizer
+from steps.chat import ChatFormat
+from steps.config import load_experiment
 from steps.config.hub_data import HubProblems, LocalProblems, Prm800kData, SkyworkData
+from steps.config.sampling import SolutionSampling
 from steps.errors import UserError
 from steps.files import write_json
+from steps.groups.__main__ import main as groups_main
 from steps.groups.grading.boxed import boxed_answer, grade_boxed
 from steps.groups.hub_sets import hub_sets
 from steps.groups.leaks import drop_shared_prompts
 from steps.groups.prm800k import prm800k_groups, read_problems, split_validation
-from steps.groups.schema import PromptGroup, Response, check_groups
+from steps.groups.schema import PromptGroup, Response, check_groups, read_groups
 from steps.groups.skywork import skywork_groups
 from steps.groups.unified_feedback import SUMMARY_INSTRUCTION, unified_feedback_groups
+from steps.sample import __main__ as sampling_command
+from steps.sample.backend import Completion, Request
+from steps.sample.settings import sampling_for
+from tests.conftest import ROOT
 
 
 def talk(*texts: str) -> list[dict]:
@@ -156,7 +169,7 @@ def test_shared_prompts_leave_the_evaluation_set() -> None:
         "train": [group("t", "How TALL is it?")],
         "validation": [group("a", "how tall  is it?"), group("b", "How wide is it?")],
     }
-    assert drop_shared_prompts(sets) == 1
+    assert drop_shared_prompts(sets) == {"validation": 1}
     assert [g.group_id for g in sets["validation"]] == ["b"]
     assert len(sets["train"]) == 1
 
@@ -239,8 +252,95 @@ def test_a_bad_file_of_problems_is_named(tmp_path: Path, content, first, message
 def test_missing_samples_are_one_sentence(tmp_path: Path) -> None:
     problems = HubProblems(source="hub", id="a/b", file="f.jsonl")
     data = Prm800kData(source="prm800k", problems=problems, samples=str(tmp_path / "no.jsonl"))
-    with pytest.raises(UserError, match=r"data\.samples: .*no\.jsonl is not there; it must hold"):
+    with pytest.raises(UserError, match=r"data\.samples: .*no\.jsonl is not there; correct"):
         hub_sets(data, [tmp_path])
+    sampling = SolutionSampling(samples=2, max_new_tokens=8)
+    data = Prm800kData(source="prm800k", problems=problems, sampling=sampling)
+    with pytest.raises(UserError, match=r"give the sampled solutions with --solutions"):
+        hub_sets(data, [tmp_path])
+
+
+def test_further_evaluation_sets_are_graded_by_their_own_answers(tmp_path: Path) -> None:
+    file = tmp_path / "phase2_train.jsonl"
+    file.write_text(problem_lines(4))
+    given = samples(tmp_path / "samples.jsonl", [f"{k} + 1?" for k in range(4)])
+    candidates = tmp_path / "math500.jsonl"
+    texts = [r"Hence \boxed{\frac{1}{2}}.", r"Hence \boxed{0.5}.", r"Hence \boxed{2}.", "One half."]
+    row = {"prompt": "Half of 1?", "answer": "1/2", "responses": [{"text": t} for t in texts]}
+    candidates.write_text(json.dumps(row) + "\n")
+    data = Prm800kData(
+        source="prm800k",
+        problems=LocalProblems(source="local", path=str(file)),
+        first=4,
+        samples=str(given),
+        evaluation={"math500": str(candidates)},
+    )
+    assert data.evaluation_sets == ["validation", "math500"]
+    sets, _ = hub_sets(data, [])
+    (group,) = sets["math500"]
+    assert [response.correct for response in group.responses] == [True, True, False, False]
+    candidates.write_text(json.dumps(row | {"answer": None}) + "\n")
+    with pytest.raises(UserError, match=r"math500\.jsonl: row 1 has no 'answer' to grade by"):
+        hub_sets(data, [])
+
+
+class Solver:
+    """A sampler that boxes the right answer to every prompt but the last one of a problem."""
+
+    def __init__(self, chat: ChatFormat):
+        self.chat = chat
+        self.read: list[str] = []
+
+    def generate(self, batch: list[Request]) -> list[Completion]:
+        return [self._answer(request) for request in batch]
+
+    def _answer(self, request: Request) -> Completion:
+        prompt = self.chat.tokenizer.decode(request.prompt)
+        self.read.append(prompt)
+        number = int(re.search(r"(\d+) \+ 1", prompt)[1])
+        answer = number + 1 if request.number % 2 else number
+        text = rf"It is \boxed{{{answer}}}."
+        ids = self.chat.encode_response("?", text).ids
+        return Completion(tuple(ids), "stop")
+
+
+def test_solutions_are_sampled_graded_and_split(
+    tmp_path: Path, backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The three commands of the rules."""
+    file = tmp_path / "phase2_train.jsonl"
+    file.write_text(problem_lines(12))
+    content = yaml.safe_load((ROOT / "config/tiny.yaml").read_text())
+    content["data"] = {
+        "source": "prm800k",
+        "problems": {"source": "local", "path": str(file)},
+        "first": 12,
+        "sampling": {"samples": 2, "max_new_tokens": 24, "system": "Box it."},
+    }
+    experiment = tmp_path / "sampled.yaml"
+    experiment.write_text(yaml.safe_dump(content))
+    common = ["--experiment", experiment]
+    problems, solutions = tmp_path / "problems.parquet", tmp_path / "solutions.parquet"
+    prepared = tmp_path / "prepared"
+    solver = Solver(ChatFormat(load_tokenizer(backbone, load_experiment(experiment))))
+    monkeypatch.setattr(sampling_command, "_backend", lambda *_: solver)
+
+    def call(main: Callable[[], None], *words: str | Path) -> None:
+        monkeypatch.setattr(sys, "argv", ["step", *map(str, words)])
+        main()
+
+    call(groups_main, "problems", *common, "--output", problems)
+    files = ["--model", backbone, "--groups", problems, "--output", solutions]
+    call(sampling_command.main, *common, "--use", "solutions", *files)
+    assert len(solver.read) == 24 and all("Box it." in prompt for prompt in solver.read)
+    call(groups_main, "prepare", *common, "--solutions", solutions, "--output", prepared)
+    sets = {name: read_groups(prepared / f"{name}.parquet") for name in ("train", "validation")}
+    assert {name: len(groups) for name, groups in sets.items()} == {"train": 11, "validation": 1}
+    for group in (group for groups in sets.values() for group in groups):
+        assert "Box it." not in group.prompt
+        assert [response.correct for response in group.responses] == [False, True]
+    with pytest.raises(UserError, match=r"lacks data\.sampling"):
+        sampling_for(load_experiment(ROOT / "config/tiny.yaml"), "solutions")
 
 
 @pytest.mark.parametrize(

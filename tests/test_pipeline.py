@@ -107,6 +107,23 @@ def test_another_experiment_takes_the_model_that_is_there(undisturbed: Path) -> 
     assert "\ntrain " in plan and "download_model" not in plan
 
 
+@pytest.mark.parametrize(
+    ("experiment", "rules"),
+    [
+        ("gemma2b_uf40k_policy", ["release_prompts", "train_policy", "draw_policies"]),
+        ("llama3_8b_skywork_policy", ["release_prompts", "score_samples", "draw_best_of_n"]),
+        ("qwen1_5b_math", ["problems", "sample_solutions", "train", "draw_tables"]),
+    ],
+)
+def test_a_dry_run_shows_the_whole_plan_of_the_papers_experiments(
+    tmp_path: Path, experiment: str, rules: list[str]
+) -> None:
+    result = run(fresh_tree(tmp_path), "--dry-run", experiment=experiment)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for rule in rules:
+        assert f"\n{rule} " in result.stdout, result.stdout
+
+
 def test_a_model_is_exported_with_its_scores(undisturbed: Path) -> None:
     result = run(undisturbed, "results/tiny/exports/icrm/seed1")
     assert result.returncode == 0, result.stdout + result.stderr

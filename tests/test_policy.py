@@ -17,7 +17,8 @@ from steps.chat import ChatFormat
 from steps.config import Experiment
 from steps.config.dpo import Dpo
 from steps.config.lora import Lora
-from steps.config.policy import Policy, Sampling
+from steps.config.policy import Policy
+from steps.config.sampling import Sampling
 from steps.errors import UserError
 from steps.files import sha256
 from steps.policy.log_probabilities import log_probabilities

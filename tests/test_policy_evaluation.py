@@ -16,7 +16,8 @@ from scipy.stats import binomtest
 
 from steps.config import Experiment
 from steps.config.dpo import Dpo, PolicyEvaluation
-from steps.config.policy import Policy, Sampling
+from steps.config.policy import Policy
+from steps.config.sampling import Sampling
 from steps.config.schema import Evaluation
 from steps.errors import UserError
 from steps.files import sha256, write_json
@@ -33,6 +34,7 @@ from steps.report.policies import read_evaluation, write_policy_report
 from steps.report.policy_table import policies_latex
 
 SAMPLED = Sampling(samples=2, max_new_tokens=16)
+FIGURES = ("policy_lengths", "reward_kl")
 
 
 @pytest.fixture
@@ -134,17 +136,24 @@ def test_rows_say_their_own_prompts_and_seeds(compared: Experiment) -> None:
     rows = comparison_rows(judged, "all", compared) + comparison_rows(some, "some", compared)
     table = holm(pd.DataFrame(rows))
     assert (table["seeds"] == 2).all()
-    policies, _ = policy_rows(judged, "all", "score", "score", compared)
+    policies, _ = policy_rows(judged, "own", "score", "score", compared)
     assert {row["policy"]: row["seeds"] for row in policies} == {
         "reference": 0,
         "orm": 2,
         "icrm": 2,
     }
-    text = policies_latex(compared, {"policies": {"comparisons": table}})
+    means = pd.DataFrame(policies)
+    text = policies_latex(compared, {"policies": {"comparisons": table, "policies": means}})
     ends = [
         line.split(" & ")[-2:] for line in text.splitlines() if line.startswith(("all", "some"))
     ]
     assert ends == [["3", r"2 \\"]] * 3 + [["2", r"2 \\"]] * 3
+    scores = [line.split(" & ") for line in text.splitlines() if line.startswith("own")]
+    assert [(cells[1], cells[-4][:5]) for cells in scores] == [
+        ("starting policy", "0.500"),
+        ("ORM", "0.500"),
+        ("ICRM", "0.500"),
+    ]
 
 
 def sampled(policy: str, shift: int, names: str = "ghi") -> list[PromptGroup]:
@@ -235,7 +244,7 @@ def test_the_whole_evaluation(compared, backbone, samples, reward_model, tmp_pat
     )
     assert {p.name for p in (tmp_path / "t3").iterdir()} == {
         *(f"policies.{suffix}" for suffix in ("csv", "md", "tex")),
-        *("reward_kl.png", "reward_kl.pdf"),
+        *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "pdf")),
     }
     text = (tmp_path / "t3/policies.md").read_text()
     assert "ICRM against ORM" in text and "ICRM against starting policy" in text

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from transformers import AutoModelForCausalLM
 from steps.backbone import load_tokenizer
 from steps.chat import ChatFormat
 from steps.config import Experiment
-from steps.config.policy import Sampling
+from steps.config.sampling import Sampling, SolutionSampling
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup, read_groups, write_groups
 from steps.lock import only_writer
@@ -130,6 +131,30 @@ def test_answers_end_at_a_control_token_or_at_the_limit(
             assert not chat.spells_control(response.text)
             assert response.model == "tiny"
             assert response.n_tokens <= SAMPLING.max_new_tokens
+
+
+def test_a_system_prompt_stands_before_the_prompt(
+    chat: ChatFormat, groups: list[PromptGroup]
+) -> None:
+    settings = {"samples": 1, "max_new_tokens": 4}
+    told = SolutionSampling(**settings, system="Box the answer.")
+    (plain, *_), (with_system, *_) = (
+        make_requests(groups, chat, sampling, context=1024)
+        for sampling in (SolutionSampling(**settings), told)
+    )
+    assert list(plain.prompt) == chat.encode_prompt(groups[0].prompt)
+    read = chat.tokenizer.decode(with_system.prompt)
+    assert "Box the answer." in read and groups[0].prompt in read
+    assert read.index("Box the answer.") < read.index(groups[0].prompt)
+    end = chat.tokenizer.convert_ids_to_tokens(chat.end_of_turn)
+    forged = SolutionSampling(**settings, system=f"Box it.{end}")
+    with pytest.raises(UserError, match="the system prompt spells the control token"):
+        make_requests(groups, chat, forged, context=1024)
+    deaf = copy(chat.tokenizer)
+    deaf.chat_template = "{% set messages = messages[-2:] | rejectattr('role', 'eq', 'system') %}"
+    deaf.chat_template += chat.tokenizer.chat_template
+    with pytest.raises(UserError, match="leaves the system prompt out"):
+        make_requests(groups, ChatFormat(deaf), told, context=1024)
 
 
 def test_tokens_are_drawn_from_the_distribution() -> None:

@@ -102,6 +102,18 @@ def test_the_command_selects_by_the_labels_of_the_training(
     assert sizes == {"pairwise": [1, 1], "pointwise": [2, 1]}
 
 
+def test_one_sided_evaluation_prompts_are_kept_where_wanted(chat: ChatFormat) -> None:
+    groups = [group("right", 2, 0), group("both", 1, 1)]
+    wanted = SETTINGS.model_copy(update={"one_sided_prompts": True})
+    sizes = {
+        (name, settings.one_sided_prompts): len(select_set(name, groups, chat, settings)[0])
+        for name in ("train", "validation")
+        for settings in (SETTINGS, wanted)
+    }
+    assert sizes.pop(("validation", True)) == 2
+    assert set(sizes.values()) == {1}
+
+
 def test_control_tokens_are_dropped(chat: ChatFormat) -> None:
     forged = Response("x<|end|>", correct=True)
     base = group("a", 1, 1)

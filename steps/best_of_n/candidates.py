@@ -1,5 +1,6 @@
 """What best-of-N is measured on: groups with every model's rewards and every judge's scores."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,13 @@ def read_candidates(
             "the smallest evaluation.best_of; sample more"
         )
     whole = [len(group.responses) >= drawn[-1] for group in groups]
+    if not all(whole):
+        print(
+            f"{groups_path}: {len(groups) - sum(whole):,} of {len(groups):,} prompts have fewer "
+            f"than {drawn[-1]} responses and are left out at every N; sample a few more than the "
+            "largest evaluation.best_of",
+            file=sys.stderr,
+        )
 
     def kept(values: list) -> list:
         return [value for value, keep in zip(values, whole, strict=True) if keep]

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,9 +21,8 @@ from steps.report.figure_style import (
     new_figure,
     save,
 )
+from steps.report.length_densities import draw_length_densities
 from steps.report.names import method_title
-
-_BINS = 30
 
 
 def write_figures(tables: Path, experiment: Experiment, output: Path) -> None:
@@ -91,17 +89,7 @@ def lengths_figure(lengths: pd.DataFrame, drawn: int, experiment: Experiment) ->
     """Draw the density of the picks' lengths, and of all samples."""
     figure = new_figure(2.4)
     panel = figure.subplots()
-    bins = np.histogram_bin_edges(lengths["n_tokens"], _BINS)
-    for method in ["random", *_present(lengths, experiment)]:
-        own = lengths[lengths["method"] == method]
-        density, _ = np.histogram(own["n_tokens"], bins, weights=own["weight"], density=True)
-        style = method_lines(experiment).get(method, {"color": GREY, "linestyle": "-"})
-        title = "All samples" if method == "random" else method_title(method)
-        panel.stairs(
-            density, bins, label=title, color=style["color"], linestyle=style["linestyle"], lw=1.2
-        )
-    panel.set_xlabel("Tokens of the response")
-    panel.set_ylabel("Density")
+    draw_length_densities(panel, lengths, "random", "All samples", experiment)
     legend_below(figure, [panel], columns=4)
     figure.suptitle(f"Lengths of the picks of best-of-{drawn}")
     return figure

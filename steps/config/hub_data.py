@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from steps.config.section import Commit, Section
+from steps.config.sampling import SolutionSampling
+from steps.config.section import Commit, Name, Section
 from steps.errors import UserError
 
 # Known numbers of rows, rounded up, for what is planned before a set is there.
@@ -63,6 +64,11 @@ class HubData(Section):
     def most(self) -> dict[str, Size]:
         """What each set has at most, by the known numbers of rows."""
         raise NotImplementedError
+
+    @property
+    def evaluation_sets(self) -> list[str]:
+        """Names of the evaluation sets, in table order."""
+        return ["validation"]
 
 
 class UnifiedFeedbackData(HubData):
@@ -132,9 +138,36 @@ class Prm800kData(HubData):
     source: Literal["prm800k"]
     problems: Annotated[LocalProblems | HubProblems, Field(discriminator="source")]
     first: int = Field(10_000, ge=2)  # so many distinct problems, in the file's order
-    samples: str  # groups of solutions (JSONL, also .gz, or parquet); their labels are made here
+    # The solutions: how the generator's model (before fine-tuning) shall write them, or a file of
+    # groups that has them (JSONL, also .gz, or parquet). Their labels are made here.
+    sampling: SolutionSampling | None = None
+    samples: str | None = None
+    # Further evaluation sets: files of groups with `answer`, graded like the solutions.
+    evaluation: dict[Name, str] = Field({})
     validation_share: float = Field(0.1, gt=0, lt=1)  # of the problems
     split_seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_source_of_solutions(self) -> "Prm800kData":
+        if (self.sampling is None) == (self.samples is None):
+            raise ValueError("give either `sampling` or `samples`, a file of solutions")
+        if "validation" in self.evaluation:
+            raise ValueError("`evaluation`: 'validation' is made of the solutions; rename it")
+        return self
+
+    @property
+    def evaluation_sets(self) -> list[str]:
+        return ["validation", *self.evaluation]
+
+    @property
+    def own_files(self) -> dict[str, str]:
+        """The user's files, by the key that names each."""
+        files = {f"data.evaluation.{name}": path for name, path in self.evaluation.items()}
+        if self.samples is not None:
+            files["data.samples"] = self.samples
+        if isinstance(self.problems, LocalProblems):
+            files["data.problems.path"] = self.problems.path
+        return files
 
     def hub_sets(self) -> list[HubSet]:
         if isinstance(self.problems, LocalProblems):
@@ -143,19 +176,20 @@ class Prm800kData(HubData):
         return [HubSet("prm800k", slug, self.problems.revision, "data.problems.revision")]
 
     def most(self) -> dict[str, Size]:
-        """With as many solutions a problem as the release has."""
+        """With as many solutions a problem as are sampled; in a file, as the release has."""
+        solutions = self.sampling.samples if self.sampling else SOLUTIONS_PER_PROBLEM
         held_out = max(round(self.validation_share * self.first), 1)
         sizes = {"train": self.first - held_out, "validation": held_out}
-        return {name: Size(n, SOLUTIONS_PER_PROBLEM * n) for name, n in sizes.items()}
+        return {name: Size(n, solutions * n) for name, n in sizes.items()}
 
-    def check_samples(self) -> None:
-        """Raise a `UserError` if the file of the solutions is not there."""
-        if not Path(self.samples).is_file():
-            raise UserError(
-                f"data.samples: {self.samples} is not there; it must hold the generator's "
-                'solutions as {"prompt": problem, "responses": [{"text": solution}, ...]}, one '
-                "problem a line"
-            )
+    def check_files(self) -> None:
+        """Raise a `UserError` if one of the user's files is not there."""
+        for key, path in self.own_files.items():
+            if not Path(path).is_file():
+                raise UserError(
+                    f"{key}: {path} is not there; correct the path, or make the file (docs/data.md "
+                    "says what its rows hold)"
+                )
 
 
 def _pairs(rows: int) -> Size:

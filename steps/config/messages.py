@@ -5,7 +5,8 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from steps.config.schema import NAME_PATTERN, Experiment
+from steps.config.schema import Experiment
+from steps.config.section import NAME_PATTERN
 from steps.errors import nearest
 
 _PATTERNS = {

@@ -18,8 +18,8 @@ from steps.files import read_json
 
 # They use a GPU.
 MODEL_RULES = ("train_generator", "cache_train", "cache", "train", "score", "score_reference")
-MODEL_RULES += ("sample", "score_samples", "judge", "reference_log_probabilities", "train_policy")
-MODEL_RULES += ("divergence",)
+MODEL_RULES += ("sample", "sample_solutions", "score_samples", "judge")
+MODEL_RULES += ("reference_log_probabilities", "train_policy", "divergence")
 TRAININGS = ("train_generator", "train")
 SNAKEMAKE_MINUTES = 1  # that it takes to start inside the job
 

@@ -18,7 +18,7 @@ from steps.config.generator import Cache, FineTuning, Generator
 from steps.config.hub_data import HubData, HubSet, Prm800kData, SkyworkData, UnifiedFeedbackData
 from steps.config.lora import Lora
 from steps.config.policy import Policy
-from steps.config.section import Section
+from steps.config.section import NAME_PATTERN, Name, Section
 from steps.config.training import BradleyTerry, Consistency, Ensemble, Grm, Training
 from steps.objectives.registry import ensemble_base
 
@@ -44,11 +44,6 @@ __all__ = [
 # Single responses in which a human marked the first wrong step: made to locate mistakes, not to
 # compare responses, so this set is neither balanced nor paired nor pooled with others.
 ANNOTATED_SET = "first_wrong_step"
-
-# Names become parts of paths and of commands.
-NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-
 
 ReferenceModel = Annotated[LocalBackbone | HubBackbone, Field(discriminator="source")]
 
@@ -94,6 +89,9 @@ class Selection(Section):
     # Evaluation prompts with fewer responses than this are filled up with right or wrong ones
     # beyond the numbers above, so that best-of-N has enough candidates.
     evaluation_responses: int = Field(0, ge=0)
+    # Also evaluation prompts whose responses are all right or all wrong, as published best-of-N
+    # numbers count them; they have no pair.
+    one_sided_prompts: bool = False
     # Most tokens of the training set and of each evaluation set; a set without a key is whole.
     token_budget: dict[str, Annotated[int, Field(gt=0)]] = Field({})
     seed: int = 0
@@ -160,8 +158,8 @@ class Experiment(Section):
         match self.data:
             case FileData(evaluation=sets):
                 return list(sets)
-            case HubData():
-                return ["validation"]
+            case HubData() as data:
+                return data.evaluation_sets
             case _:
                 return ["in_distribution", "out_of_distribution", ANNOTATED_SET]
 

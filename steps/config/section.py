@@ -4,6 +4,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+# Names become parts of paths and of commands.
+NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
 
 class Section(BaseModel):
     """A part of the file. An unknown key or a value of the wrong type is an error."""

@@ -11,8 +11,9 @@ from steps.code import package_hash
 from steps.config.benchmarks import FileBenchmark
 from steps.config.cluster import Cluster, read_cluster
 from steps.config.dpo import HubJudge
-from steps.config.hub_data import LocalProblems, Prm800kData
+from steps.config.hub_data import Prm800kData
 from steps.config.load import check_overrides, load_experiment
+from steps.config.sampling import SolutionSampling
 from steps.config.schema import Backbone, ChampData, Experiment, FileData, HubBackbone, model_folder
 from steps.errors import UserError
 
@@ -118,12 +119,22 @@ def raw_data(experiment: Experiment) -> dict[str, list[str]]:
             return {"raw": ["resources/champ/v0.json"], "own": []}
         case FileData(train=train, evaluation=evaluation):
             return {"raw": [], "own": [train, *evaluation.values()]}
-        case Prm800kData(problems=problems, samples=samples) as data:
-            _checked(data.check_samples)
-            own = [problems.path] if isinstance(problems, LocalProblems) else []
-            return {"raw": hub_folders(experiment), "own": [*own, samples]}
+        case Prm800kData() as data:
+            _checked(data.check_files)
+            return {"raw": hub_folders(experiment), "own": [*data.own_files.values()]}
         case _:
             return {"raw": hub_folders(experiment), "own": []}
+
+
+def problem_files(experiment: Experiment) -> list[str]:
+    """Return the user's own file of the problems that solutions are sampled of."""
+    path = experiment.data.own_files.get("data.problems.path")
+    return [] if path is None else [path]
+
+
+def solutions_to_sample(experiment: Experiment) -> SolutionSampling | None:
+    """Return how the solutions of the problems are to be sampled, if they are."""
+    return experiment.data.sampling if isinstance(experiment.data, Prm800kData) else None
 
 
 def _checked(check: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""``python -m steps.groups prepare|select``: from raw data to the prompt groups that enter."""
+"""``python -m steps.groups problems|prepare|select``: from raw data to the groups that enter."""
 
 import argparse
 import sys
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from steps.config import Experiment, load_experiment
-from steps.config.hub_data import HubData, LocalProblems, Prm800kData
+from steps.config.hub_data import HubData, Prm800kData
 from steps.config.schema import ANNOTATED_SET, ChampData, Data, FileData, ToyData
 from steps.errors import UserError, run_command
 from steps.files import atomic_path, remove, write_json
-from steps.groups import select
+from steps.groups import problems, select
 from steps.groups.files import read_file
 from steps.groups.leaks import leak_report, refuse_leaks
 from steps.groups.order import mixed_labels_note
@@ -66,9 +66,13 @@ def file_sets(settings: FileData) -> tuple[Sets, dict[str, Any]]:
     return sets, {"left_out": dict(left_out), "notes": list(dict.fromkeys(notes))}
 
 
-def make_sets(experiment: Experiment, raw: list[Path]) -> tuple[Sets, dict[str, Any]]:
+def make_sets(
+    experiment: Experiment, raw: list[Path], solutions: Path | None = None
+) -> tuple[Sets, dict[str, Any]]:
     """Make the sets of an experiment, 'train' first, and the counts of what was left out.
 
+    Args:
+        solutions: what the experiment's `data.sampling` gave.
     Raises:
         UserError: an input is bad or a set is empty.
     """
@@ -82,7 +86,7 @@ def make_sets(experiment: Experiment, raw: list[Path]) -> tuple[Sets, dict[str, 
         case HubData() as data:
             from steps.groups.hub_sets import hub_sets
 
-            sets, facts = hub_sets(data, raw)
+            sets, facts = hub_sets(data, raw, solutions)
         case data:
             sets, facts = file_sets(data)
     for name, groups in sets.items():
@@ -119,7 +123,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     experiment = load_experiment(arguments.experiment)
     data = experiment.data
     card = RunCard("prepare", data.model_dump(), experiment=experiment)
-    sets, facts = make_sets(experiment, arguments.raw)
+    sets, facts = make_sets(experiment, arguments.raw, arguments.solutions)
     # Before anything can be refused: a note may name the cause.
     for note in facts.get("notes", ()):
         print(f"note: {note}", file=sys.stderr)
@@ -133,7 +137,8 @@ def prepare(arguments: argparse.Namespace) -> None:
         write_json(folder / "leaks.json", leaks)
         write_json(folder / "preparation.json", facts)
     _report(facts, leaks, warn=isinstance(data, FileData))
-    inputs = [*arguments.raw, *_own_files(data)]
+    sampled = [arguments.solutions] if arguments.solutions else []
+    inputs = [*arguments.raw, *sampled, *_own_files(data)]
     card.write(arguments.card, inputs, [arguments.output])
 
 
@@ -157,10 +162,8 @@ def _own_files(data: Data) -> list[Path]:
     match data:
         case FileData(train=train, evaluation=evaluation):
             return [Path(train), *map(Path, evaluation.values())]
-        case Prm800kData(problems=LocalProblems(path=path), samples=samples):
-            return [Path(path), Path(samples)]
-        case Prm800kData(samples=samples):
-            return [Path(samples)]
+        case Prm800kData(own_files=files):
+            return [*map(Path, files.values())]
         case _:
             return []
 
@@ -202,9 +205,15 @@ def main() -> None:
         default=[],
         help="what `python -m steps.download champ` or `data` wrote, in the experiment's order",
     )
+    one.add_argument(
+        "--solutions", type=Path, help="what `python -m steps.sample --use solutions` wrote"
+    )
     one.add_argument("--output", type=Path, required=True, help="folder to write")
     one.add_argument("--card", type=Path, help="run card to write (provenance)")
     one.set_defaults(run=prepare)
+    asked = commands.add_parser("problems", help="the problems that solutions are sampled of")
+    problems.add_arguments(asked)
+    asked.set_defaults(run=problems.run)
     two = commands.add_parser("select", help="prepared groups -> those that fit the experiment")
     select.add_arguments(two)
     two.set_defaults(run=select.run)

@@ -81,13 +81,13 @@ def _refuse(report: dict[str, Any], kind: str, what: str, place: Path) -> None:
     )
 
 
-def drop_shared_prompts(sets: dict[str, list[PromptGroup]]) -> int:
+def drop_shared_prompts(sets: dict[str, list[PromptGroup]]) -> dict[str, int]:
     """Take the groups whose prompts 'train' has too out of the other sets; return how many."""
     known = {_digest(group.prompt) for group in sets["train"]}
-    dropped = 0
-    for name in sets.keys() - {"train"}:
+    dropped = {}
+    for name in [name for name in sets if name != "train"]:
         kept = [group for group in sets[name] if _digest(group.prompt) not in known]
-        dropped += len(sets[name]) - len(kept)
+        dropped[name] = len(sets[name]) - len(kept)
         sets[name] = kept
     return dropped
 

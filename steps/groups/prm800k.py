@@ -78,15 +78,29 @@ def prm800k_groups(
             more = _graded(group, problems[problem]).responses
             groups[problem] = replace(groups[problem], responses=groups[problem].responses + more)
         else:
-            groups[problem] = _graded(group, problems[problem])
+            groups[problem] = replace(_graded(group, problems[problem]), source="prm800k")
             progress(1)
     if not groups:
         raise UserError(
-            f"data.samples: no prompt of {samples} is one of the {len(problems):,} problems; give "
-            "the problems' texts as prompts"
+            f"no prompt of the solutions in {samples} is one of the {len(problems):,} problems; "
+            "give the problems' texts as prompts"
         )
     left_out["problems without a sampled solution"] += len(problems) - len(groups)
     return list(groups.values())
+
+
+def graded_file(path: Path) -> list[PromptGroup]:
+    """Read groups that have answers of their own, such as solutions of MATH500, and label them.
+
+    Raises:
+        UserError: the file is bad, or a row has no answer.
+    """
+    groups = []
+    for number, group in read_uncleaned(path).items():
+        if group.answer is None:
+            raise UserError(f"{path}: row {number} has no 'answer' to grade by; add the right one")
+        groups.append(_graded(group, group.answer))
+    return groups
 
 
 def _graded(group: PromptGroup, answer: str) -> PromptGroup:
@@ -94,7 +108,7 @@ def _graded(group: PromptGroup, answer: str) -> PromptGroup:
         replace(response, correct=grade_boxed(answer, response.text), score=None, pair=None)
         for response in group.responses
     )
-    return replace(group, source="prm800k", category="all", answer=answer, responses=responses)
+    return replace(group, category="all", answer=answer, responses=responses)
 
 
 def split_validation(

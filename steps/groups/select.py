@@ -65,12 +65,12 @@ def measure(group: PromptGroup, chat: ChatFormat, max_tokens: int, dropped: Coun
 
 
 def balance(
-    sized: Sized, settings: Selection, at_least: int, pointwise: bool, dropped: Counter
+    sized: Sized, settings: Selection, at_least: int, one_sided: bool, dropped: Counter
 ) -> Sized | None:
     """Keep at most the configured number of right and of wrong responses, drawn by the seed.
 
     Where that gives fewer than ``at_least``, others are added as far as there are any. Returns None
-    for a group that cannot give a pair or, if ``pointwise``, not one response that is known to be
+    for a group that cannot give a pair or, if ``one_sided``, not one response that is known to be
     right or wrong. Responses that carry a score instead of correctness are all kept, and groups
     that only scores put in order are kept whole.
     """
@@ -78,13 +78,13 @@ def balance(
     right = [k for k, label in enumerate(labels) if label is True]
     wrong = [k for k, label in enumerate(labels) if label is False]
     scored = [k for k, label in enumerate(labels) if label is None]
-    if pointwise and not right and not wrong:
+    if one_sided and not right and not wrong:
         dropped["prompts without a response known to be right or wrong"] += 1
         return None
-    if not pointwise and not has_order(sized.group):
+    if not one_sided and not has_order(sized.group):
         dropped[_why_no_order(right, wrong, scored)] += 1
         return None
-    if not pointwise and (not right or not wrong):
+    if not one_sided and (not right or not wrong):
         return sized
     # Seeded by the prompt, so that one prompt's draw does not depend on the others.
     draw = random.Random(f"{settings.seed}/{sized.group.group_id}")
@@ -164,7 +164,7 @@ def select_set(
     """Select one set; return its groups and the counts of what was kept and dropped.
 
     With ``labels`` pointwise, prompts whose responses are all right or all wrong are trained on
-    too. Evaluation compares responses of a prompt in any case and has no use for them.
+    too. Evaluation has a use for them in best-of-N alone (`one_sided_prompts`).
     """
     dropped: Counter = Counter()
     progress = Progress(f"counting the tokens of {name}", len(groups), "prompts")
@@ -177,7 +177,8 @@ def select_set(
     if name != ANNOTATED_SET:
         at_least = 0 if name == "train" else settings.evaluation_responses
         pointwise = name == "train" and labels == "pointwise"
-        balanced = (balance(s, settings, at_least, pointwise, dropped) for s in sized)
+        one_sided = pointwise or (name != "train" and settings.one_sided_prompts)
+        balanced = (balance(s, settings, at_least, one_sided, dropped) for s in sized)
         sized = [s for s in balanced if s]
     sized = fit_budget(sized, settings.token_budget.get(name), settings.seed, dropped)
     if not sized:

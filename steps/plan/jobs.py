@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from steps.config.hub_data import Prm800kData
 from steps.config.schema import ChampData, Experiment
 
 
@@ -24,19 +25,22 @@ def list_jobs(experiment: Experiment) -> list[Jobs]:
     """Return the jobs of all rules, in the order of the method; rules without a job are left out.
 
     The download of a generator or reference model that is another model counts as a download of a
-    model.
+    model. The jobs of a part `policy` are not among them.
     """
     downloads = sum(model.source != "local" for model in set(experiment.models.values()))
     evaluation = len(experiment.evaluation_sets)
     runs = len(experiment.trained_methods) * len(experiment.seeds)
     frozen = experiment.training.mode == "upper_layers"
     tuned = experiment.generator.fine_tuning is not None
+    sampled = int(isinstance(experiment.data, Prm800kData) and bool(experiment.data.sampling))
     generator = ", the generator" if tuned else ""
     jobs = [
         Jobs("download_model", downloads, "nothing"),
         Jobs("download_champ", int(isinstance(experiment.data, ChampData)), "nothing"),
         Jobs("download_data", len(experiment.hub_sets), "nothing"),
-        Jobs("prepare_groups", 1, "raw data"),
+        Jobs("problems", sampled, "raw data"),
+        Jobs("sample_solutions", sampled, "the problems, the generator's model"),
+        Jobs("prepare_groups", 1, "raw data" + ", solutions" * sampled),
         Jobs("select_groups", 1, "prepared groups, the backbone"),
         Jobs("make_pairs", 1 + evaluation, "selected groups"),
         Jobs("train_generator", int(tuned), "training pairs, the generator's model"),

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from tabulate import tabulate
 
+from steps.config import Experiment
+from steps.config.hub_data import Prm800kData
+from steps.config.sampling import Sampling
 from steps.plan.hours import job_seconds, seconds_per_token, total_seconds
 from steps.plan.make import Plan
 from steps.plan.tokens import SetTokens
@@ -15,6 +18,7 @@ from steps.plan.units import show_bytes, show_hours
 def report(plan: Plan) -> str:
     """Return the whole text."""
     parts = [_jobs, _tokens, _parameters, _memory, _disk, _time]
+    parts += [_sampling] if _sampled(plan.experiment) else []
     head = f"Plan of {plan.name}: {plan.experiment.title}\nOn {plan.machine.device}"
     head += f", {plan.machine.cores} cores, {show_bytes(plan.machine.memory)} of "
     return "\n\n".join([head + plan.machine.memory_name, *(part(plan) for part in parts)])
@@ -123,6 +127,28 @@ def _time(plan: Plan) -> str:
     total = total_seconds(plan.tasks, plan.rates)
     kind = "GPU time" if plan.machine.gpu else "one job after the other"
     return table if total is None else f"{table}\nIn total: {most}{show_hours(total)} ({kind})"
+
+
+def _sampling(plan: Plan) -> str:
+    rows = [
+        (what, f"{sampling.samples:,}", f"{sampling.max_new_tokens:,}", prompts)
+        for what, sampling, prompts in _sampled(plan.experiment)
+    ]
+    title = (
+        "SAMPLING (as configured; its time and memory, and everything of `policy`, are in none of\n"
+        "the numbers above)"
+    )
+    return _table(title, ["answers", "of a prompt", "most new tokens", ""], rows)
+
+
+def _sampled(experiment: Experiment) -> list[tuple[str, Sampling, str]]:
+    """What is sampled, how, and of which prompts."""
+    parts = []
+    if isinstance(experiment.data, Prm800kData) and experiment.data.sampling is not None:
+        parts.append(("solutions", experiment.data.sampling, f"{experiment.data.first:,} prompts"))
+    if experiment.policy is not None:
+        parts += [(f"policy {use}", how, "") for use, how in experiment.policy.sampling.items()]
+    return parts
 
 
 def _at_most(plan: Plan) -> str:

@@ -66,7 +66,9 @@ def _bounded(experiment: Experiment, name: str) -> SetTokens:
     budget = experiment.selection.token_budget.get(name)
     if not isinstance(experiment.data, HubData):
         return SetTokens(name, budget)
-    most = experiment.data.most()[name]
+    most = experiment.data.most().get(name)
+    if most is None:  # a file of the user's
+        return SetTokens(name, budget)
     rows = most.responses * experiment.selection.max_tokens
     tokens = rows if budget is None else min(budget, rows)
     return SetTokens(name, tokens, row_tokens=rows, prompts=most.groups)

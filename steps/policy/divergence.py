@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from steps.backbone import load_policy, load_tokenizer
 from steps.chat import ChatFormat
 from steps.config import Experiment
-from steps.config.policy import Sampling
+from steps.config.sampling import Sampling
 from steps.device import best_device
 from steps.errors import UserError
 from steps.files import atomic_path

@@ -2,7 +2,8 @@
 
 Writes policies.csv (mean score of every judge, length, shares of finished and of empty answers,
 divergence; all but the empty ones' share and correctness over answers with a text),
-comparisons.csv (wins, ties, losses, win rates, differences) and seeds.csv (single policies).
+comparisons.csv (wins, ties, losses, win rates, differences), seeds.csv (single policies) and
+lengths.csv (of every answer with a text).
 """
 
 import argparse
@@ -64,6 +65,7 @@ def evaluate_policies(arguments: argparse.Namespace, experiment: Experiment) -> 
         "policies.csv": pd.DataFrame(policies, columns=POLICY_COLUMNS),
         "comparisons.csv": holm(pd.DataFrame(comparisons, columns=COMPARISON_COLUMNS)),
         "seeds.csv": pd.DataFrame(seeds, columns=SEED_COLUMNS),
+        "lengths.csv": answers.loc[answers["empty"] == 0, ["policy", "n_tokens"]],
     }
     with atomic_path(arguments.output) as temporary:
         temporary.mkdir()

@@ -1,8 +1,8 @@
 """``python -m steps.report.policies``: what people read of the comparison of policies.
 
 Reads the folder of `python -m steps.policy evaluate` for every kind of sampling and writes
-policies.csv, policies.md, policies.tex (the paper's table of policies, T3) and, where divergences
-were measured, reward_kl.png and reward_kl.pdf.
+policies.csv, policies.md, policies.tex (the paper's table of policies, T3), policy_lengths.png and
+.pdf (F2) and, where divergences were measured, reward_kl.png and reward_kl.pdf.
 """
 
 import argparse
@@ -15,7 +15,9 @@ from steps.errors import UserError, run_command
 from steps.files import atomic_path
 from steps.provenance import RunCard
 from steps.report.csv_file import read_csv
+from steps.report.policy_lengths_figure import save_policy_lengths
 from steps.report.policy_table import policies_latex, policies_markdown
+from steps.report.reward_kl_figure import save_reward_kl
 
 FILES = ("policies", "comparisons", "seeds")
 
@@ -48,13 +50,13 @@ def read_evaluation(folder: Path) -> dict[str, pd.DataFrame]:
         wanted = ["policy", "judge", "metric", "value"]
         table = read_csv(folder / f"{name}.csv", wanted)
         tables[name] = table.fillna({"judge": ""})
-    return tables
+    return tables | {"lengths": read_csv(folder / "lengths.csv", ["policy", "n_tokens"])}
 
 
 def write_policy_report(
     experiment: Experiment, evaluations: dict[str, dict[str, pd.DataFrame]], output: Path
 ) -> None:
-    """Write the tables and, where there are divergences, the figure, atomically."""
+    """Write the tables, the lengths and, where there are divergences, their figure, atomically."""
     comparisons = {use: tables["comparisons"] for use, tables in evaluations.items()}
     if all(table.empty for table in comparisons.values()):
         raise UserError("--evaluations: no comparison is in these folders; evaluate again")
@@ -68,11 +70,10 @@ def write_policy_report(
         }
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
+        lengths = {use: tables["lengths"] for use, tables in evaluations.items()}
+        save_policy_lengths(lengths, experiment, temporary)
         for tables in evaluations.values():
             if (tables["seeds"]["metric"] == "kl").any():
-                # Matplotlib is slow to import, so only where it is needed.
-                from steps.report.reward_kl_figure import save_reward_kl
-
                 save_reward_kl(tables["seeds"], experiment, temporary)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from steps.config import Experiment
 from steps.policy.answers import EXACT
 from steps.policy.names import REFERENCE
-from steps.report.latex import tabular, two_lines
+from steps.report.latex import escape, tabular, two_lines
 from steps.report.main_table import MISSING, ONE_RUN, Cell, format_interval
 from steps.report.markdown import bullets, grid
 from steps.report.names import method_title
@@ -118,6 +118,13 @@ def policies_latex(experiment: Experiment, evaluations: dict[str, Tables]) -> st
         ]
         for use, tables in evaluations.items()
     }
+    for use, tables in evaluations.items():
+        sections[f"{sampling_title(use, experiment)}: mean score of each policy"] = [
+            [escape(judge), escape(title), *[""] * 5, escape(number), "", n, seeds]
+            for title, metric, number, n, seeds in policy_lines(tables["policies"])
+            for measure, _, judge in [metric.partition(", ")]
+            if measure == OF_POLICIES["score"]
+        ]
     return tabular(experiment.title, "llcccccccrr", header, sections)
 
 

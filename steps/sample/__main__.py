@@ -15,7 +15,7 @@ from steps.backbone import context_length, load_tokenizer, weights_hash
 from steps.chat import ChatFormat
 from steps.code import package_hash
 from steps.config import Experiment, load_experiment
-from steps.config.policy import SampleUse, Sampling
+from steps.config.sampling import Sampling
 from steps.device import best_device, working_dtype
 from steps.errors import run_command
 from steps.files import remove
@@ -26,7 +26,7 @@ from steps.sample.backend import Backend, Request, plan_batches
 from steps.sample.requests import make_requests
 from steps.sample.responses import sampled_groups
 from steps.sample.run import complete_batches
-from steps.sample.settings import sampling_for
+from steps.sample.settings import Use, sampling_for
 from steps.stop import leave, stop_requests
 
 CODE = (".", "sample")
@@ -69,9 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
     parser.add_argument(
         "--use",
-        choices=get_args(SampleUse),
+        choices=get_args(Use),
         required=True,
-        help="which entry of policy.sampling holds the settings",
+        help="whose settings: an entry of policy.sampling, or solutions for data.sampling",
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of the language model")
     parser.add_argument(

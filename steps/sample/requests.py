@@ -1,7 +1,7 @@
 """Which samples are asked for: N of each prompt, as token ids."""
 
 from steps.chat import ChatFormat
-from steps.config.policy import Sampling
+from steps.config.sampling import Sampling, SolutionSampling
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup
 from steps.sample.backend import Request
@@ -21,10 +21,11 @@ def make_requests(
     """
     requests: list[Request] = []
     room = context - sampling.max_new_tokens
+    system = sampling.system if isinstance(sampling, SolutionSampling) else None
     for group in groups:
         text = asked(group.prompt, sampling)
         try:
-            prompt = tuple(chat.encode_prompt(text))
+            prompt = tuple(chat.encode_prompt(text, system))
         except UserError as error:
             raise UserError(f"group '{group.group_id}': {error}") from None
         if len(prompt) > room:

@@ -1,16 +1,29 @@
 """What is sampled for which use, and how a policy is asked."""
 
+from typing import Literal
+
 from steps.config import Experiment
-from steps.config.policy import SampleUse, Sampling
+from steps.config.hub_data import Prm800kData
+from steps.config.policy import SampleUse
+from steps.config.sampling import Sampling
 from steps.errors import UserError
 
+# What reward models are trained on, beside what policies are made and measured with.
+Use = Literal[SampleUse, "solutions"]
 
-def sampling_for(experiment: Experiment, use: SampleUse) -> Sampling:
+
+def sampling_for(experiment: Experiment, use: Use) -> Sampling:
     """Return the settings of the samples for one use.
 
     Raises:
         UserError: the experiment has none.
     """
+    if use == "solutions":
+        if not isinstance(experiment.data, Prm800kData) or experiment.data.sampling is None:
+            raise UserError(
+                "the experiment file lacks data.sampling; give its samples and max_new_tokens"
+            )
+        return experiment.data.sampling
     sampling = experiment.policy.sampling if experiment.policy else {}
     if use not in sampling:
         raise UserError(

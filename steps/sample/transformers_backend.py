@@ -8,7 +8,7 @@ from transformers import DynamicCache
 
 from steps.backbone import load_policy
 from steps.config import Experiment
-from steps.config.policy import Sampling
+from steps.config.sampling import Sampling
 from steps.device import best_device, working_dtype
 from steps.errors import UserError
 from steps.sample.backend import Completion, Request

@@ -6,7 +6,7 @@ samples are others than those of the backend `transformers`.
 
 from pathlib import Path
 
-from steps.config.policy import Sampling
+from steps.config.sampling import Sampling
 from steps.errors import UserError
 from steps.sample.backend import Completion, Request
 

@@ -47,7 +47,8 @@ if OWN.policy is not None:
             groups=lambda w: f"{RESULTS}/groups/{LEARNT_FROM[w.method, int(w.seed)]}.parquet",
             candidates=[f"{RESULTS}/models/{method}/seed{seed}" for method, seed in OWN.policy_runs],
             train=f"{RESULTS}/groups/train.parquet",
-            held_out=HELD_OUT,
+            # Where policies have prompts of their own, those of the pairs are others.
+            prompts=sorted({f"{RESULTS}/groups/train.parquet", PAIR_PROMPTS, HELD_OUT}),
             backbone=BACKBONE_FILES,
         output:
             f"{POLICY}/judges/{{method}}/seed{{seed}}.json",
@@ -72,7 +73,7 @@ if OWN.policy is not None:
             "python -m steps.policy check-judge --experiment {params.experiment}"
             " --judge {input.judge} --judge-card {params.judge_card} --judge-groups {input.groups}"
             " --candidates {input.candidates} --candidate-cards {params.cards}"
-            " --candidate-groups {input.train} --prompts {input.train} {input.held_out}"
+            " --candidate-groups {input.train} --prompts {input.prompts}"
             " --backbone {input.backbone[0]:q} --output {output} --card {params.card} 2>&1 | tee {log}"
 
     rule judge:
@@ -113,7 +114,9 @@ if OWN.policy is not None:
 
 if OWN.policy is not None and OWN.policy.dpo is not None:
     JUDGED_USES = [use for use in OWN.policy.sampling if use.startswith("policies")]
-    POLICY_TABLES = {"policies": ["csv", "md", "tex"]} if JUDGED_USES else {}
+    POLICY_TABLES = {}
+    if JUDGED_USES:
+        POLICY_TABLES |= {"policies": ["csv", "md", "tex"], "policy_lengths": ["png", "pdf"]}
     # Divergences are measured where the policies sample.
     if "policies_sampled" in JUDGED_USES:
         POLICY_TABLES["reward_kl"] = ["png", "pdf"]
