@@ -21,10 +21,18 @@ def make_table(benchmark: Benchmark, rows: list[Row]) -> pd.DataFrame:
                 "rewards": rewards,
                 "n_tokens": [7] * len(rewards),
                 "truncated": False,
+                "left_out": None,
             }
             for item, subset, n_correct, rewards in rows
         ]
     )
+
+
+def leave_out(items: pd.DataFrame, place: int, reason: str) -> pd.DataFrame:
+    """Return the items with one of them left out."""
+    rows = items.to_dict("records")
+    rows[place] |= {"n_correct": 0, "rewards": [], "n_tokens": [], "left_out": reason}
+    return pd.DataFrame(rows)
 
 
 def random_rows(

@@ -7,7 +7,7 @@ from steps.benchmarks.compare import TABLES, compare
 from steps.benchmarks.registry import BENCHMARKS
 from steps.benchmarks.scores import score_table
 from steps.config import Experiment
-from tests.benchmark_items import make_table, random_rows
+from tests.benchmark_items import leave_out, make_table, random_rows
 
 REWARDBENCH = BENCHMARKS["rewardbench"]
 
@@ -90,6 +90,40 @@ def test_a_refused_number_is_in_no_table(experiment: Experiment) -> None:
         given = set(table.loc[table["value"].notna(), "number"])
         assert "math" in given
         assert not given & {"safety", "hard", "Score"}
+
+
+def test_what_one_run_leaves_out_all_runs_of_its_method_do(experiment: Experiment) -> None:
+    runs = {
+        ("orm", 0): items("wwll"),
+        ("orm", 1): leave_out(items("wlll"), 0, "no number; train again"),
+        ("icrm", 0): items("wwww"),
+    }
+    chosen = experiment.model_copy(update={"methods": ["orm", "icrm"], "seeds": [0, 1]})
+    tables = compare(runs, REWARDBENCH, chosen)
+    orm = row(tables["methods.csv"], method="orm", number="hep-go")
+    # Of the three items that are left: 1/3 and 0.
+    assert (orm.value, orm.n, orm.left_out) == (pytest.approx(1 / 6), 3, 1)
+    assert orm.note == (
+        "marked: 'hep-go' has 4 items instead of 164; "
+        "3 of 4 items of 'hep-go' count (1 left out, the first: 'hep-go/0', no number)"
+    )
+    icrm = row(tables["methods.csv"], method="icrm", number="hep-go")
+    assert (icrm.value, icrm.n, icrm.left_out) == (1, 4, 0)
+    # A difference over other items would not be paired.
+    assert "hep-go" not in set(tables["differences.csv"]["number"])
+
+
+def test_a_method_without_an_item_is_refused_and_the_others_are_not(experiment) -> None:
+    nothing = leave_out(leave_out(items("ww"), 0, "no number"), 1, "no number")
+    chosen = experiment.model_copy(update={"methods": ["orm", "icrm"], "seeds": [0]})
+    runs = {("orm", 0): nothing, ("icrm", 0): items("wl")}
+    methods = compare(runs, REWARDBENCH, chosen)["methods.csv"]
+    orm = row(methods, method="orm", number="hep-go")
+    assert np.isnan(orm.value) and (orm.n, orm.left_out) == (0, 2)
+    assert orm.note == (
+        "refused: no item of 'hep-go' (2 left out, the first: 'hep-go/0', no number)"
+    )
+    assert row(methods, method="icrm", number="hep-go").value == 0.5
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -11,6 +11,7 @@ import pytest
 
 from steps.benchmarks.__main__ import main
 from steps.benchmarks.benchmark import Benchmark
+from steps.benchmarks.left_out import LeftOut, read_left_out_rows, write_whole_groups
 from steps.benchmarks.registry import BENCHMARKS
 from steps.benchmarks.rmbench import STYLES
 from steps.benchmarks.rows import benchmark_groups
@@ -164,7 +165,9 @@ def test_a_pinned_commit_that_is_gone_and_another_layout_are_one_sentence(
     assert not (tmp_path / "raw").exists()
 
 
-def read(folder: Path, benchmark: Benchmark, rows: list[dict]) -> list[PromptGroup]:
+def read(
+    folder: Path, benchmark: Benchmark, rows: list[dict]
+) -> tuple[list[PromptGroup], list[LeftOut]]:
     (folder / f"{benchmark.split}.parquet").write_bytes(parquet(rows))
     return benchmark_groups(benchmark, folder)
 
@@ -209,6 +212,35 @@ def test_other_data_is_refused_in_one_sentence(
     assert words in str(error.value)
     remedies = ("fetch another `--revision`", "steps.download benchmark", "give each its own")
     assert any(remedy in str(error.value) for remedy in remedies)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "subset", "reason"),
+    [
+        ("rewardbench", {"chosen": " "}, "alpacaeval-easy", "response 0 is empty"),
+        ("rewardbench", {"prompt": ""}, "alpacaeval-easy", "the prompt is empty"),
+        ("rewardbench2", {"rejected": ["a", "", "c"]}, "Factuality", "response 2 is empty"),
+        ("rmbench", {"chosen": ["a", "b", "\n"]}, "chat", "response 2 is empty"),
+    ],
+)
+def test_a_row_with_an_empty_text_is_left_out_and_listed(
+    tmp_path: Path, name: str, change: dict, subset: str, reason: str
+) -> None:
+    made = {"rewardbench": rewardbench_rows, "rewardbench2": rewardbench2_rows}
+    rows = made.get(name, rmbench_rows)()
+    groups, left_out = read(tmp_path, BENCHMARKS[name], with_row(rows, **change))
+    assert len(groups) == len(rows) - 1
+    assert left_out == [LeftOut(f"{subset}/0", subset, reason)]
+    path = tmp_path / "groups.parquet"
+    write_whole_groups(path, groups, left_out)
+    assert read_groups(path) == groups
+    assert read_left_out_rows(path) == left_out
+
+
+def test_groups_of_no_row_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"every row is left out; the first one, 'a/0', because it"):
+        write_whole_groups(tmp_path / "groups.parquet", [], [LeftOut("a/0", "a", "it is empty")])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("folder", "subsets"), [("llmbar", 5), ("humanevalpack", 6)])

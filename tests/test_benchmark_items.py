@@ -1,6 +1,7 @@
 """The table of per-item results: what is refused on write and on read, and the score command."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from steps.benchmarks.__main__ import main
-from steps.benchmarks.items import ITEMS, make_items, read_items, write_items
+from steps.benchmarks.items import ITEMS, left_out_items, make_items, read_items, write_items
+from steps.benchmarks.left_out import LeftOut, write_whole_groups
 from steps.benchmarks.registry import BENCHMARKS
 from steps.benchmarks.scores import COLUMNS, score_table
 from steps.config.schema import Evaluation
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup, Response
-from tests.benchmark_items import make_table, random_rows, random_ties
+from tests.benchmark_items import leave_out, make_table, random_rows, random_ties
 from tests.conftest import ROOT
+from tests.reference_models import write_rewards
 
 BENCHMARK = BENCHMARKS["rewardbench"]
 QUICK = Evaluation(bootstrap_samples=200)
@@ -55,6 +58,7 @@ def test_items_of_scored_groups_come_back_as_they_were(tmp_path: Path) -> None:
         ("subset", "hep-goo", "'hep-goo' is no subset of RewardBench; did you mean 'hep-go'"),
         ("section", "Chat", "the section is 'Chat', but 'hep-go' belongs to 'Reasoning'"),
         ("truncated", None, "'truncated' is empty"),
+        ("left_out", "too long", "a row that is left out has a reason and no reward"),
     ],
 )
 def test_a_bad_row_is_refused_on_write_and_on_read(
@@ -69,6 +73,28 @@ def test_a_bad_row_is_refused_on_write_and_on_read(
     with pytest.raises(UserError, match="row 2") as on_read:
         read_items(tmp_path / "in.parquet", BENCHMARK)
     assert words in str(on_read.value)
+
+
+def test_a_row_that_is_left_out_comes_back_and_counts_in_no_number(tmp_path: Path) -> None:
+    left_out = left_out_items(BENCHMARK, [LeftOut("hep-go/9", "hep-go", "empty; remove it")])
+    table = pd.concat([items(), left_out], ignore_index=True)
+    path = tmp_path / "items.parquet"
+    write_items(path, table, BENCHMARK)
+    read = read_items(path, BENCHMARK)
+    assert read["left_out"].isna().tolist() == [True] * 4 + [False]
+    assert read.iloc[-1][["id", "left_out"]].tolist() == ["hep-go/9", "empty; remove it"]
+    wanted = score_table(items(), BENCHMARK, QUICK).set_index("number")
+    found = score_table(read, BENCHMARK, QUICK).set_index("number")
+    bounds = ["value", "ci_low", "ci_high", "n"]
+    assert found.loc["hep-go", bounds].tolist() == wanted.loc["hep-go", bounds].tolist()
+    assert found.loc["hep-go", "left_out"] == 1
+    assert (
+        "4 of 5 items of 'hep-go' count (1 left out, the first: 'hep-go/9', empty)"
+        in (found.loc["hep-go", "note"])
+    )
+    alone = score_table(left_out, BENCHMARK, QUICK).set_index("number")
+    assert alone["value"].isna().all() and alone["n"].eq(0).all()
+    assert alone.loc["hep-go", "note"].startswith("refused: no item of 'hep-go' (1 left out, the")
 
 
 def test_a_third_response_in_a_pair_is_refused(tmp_path: Path) -> None:
@@ -98,7 +124,7 @@ def test_no_score_depends_on_the_order_of_the_rows(name: str) -> None:
     rows = random_rows(benchmark, rng, 12)
     if name == "rewardbench2":
         rows += random_ties(rng, 12, 1)
-    table = make_table(benchmark, rows)
+    table = leave_out(leave_out(make_table(benchmark, rows), 3, "too long"), 5, "empty")
     shuffled = table.sample(frac=1, random_state=1)
     expected = score_table(table, benchmark, QUICK)
     pd.testing.assert_frame_equal(score_table(shuffled, benchmark, QUICK), expected)
@@ -135,7 +161,8 @@ def test_the_command_writes_scores_and_a_card(
     score(monkeypatch, tmp_path, "--benchmark", "rewardbench2", "--ties-rule", "0.1.4")
     written = pd.read_csv(tmp_path / "scores.csv")
     assert written.columns.tolist() == COLUMNS and written["number"].iloc[-1] == "Score"
-    assert "Factuality: marked: 'Factuality' has 5 items instead of 475" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert re.search(r"Factuality: 0\.\d+ \[.*\], n = 5; marked: 'Factuality' has 5 i", said)
     card = json.loads((tmp_path / "card.json").read_text())
     assert card["settings"]["ties_rule"] == "0.1.4"
     assert list(card["outputs"]) == [str(tmp_path / "scores.csv")]
@@ -155,6 +182,59 @@ def test_the_command_refuses_what_does_not_fit(
     with pytest.raises(UserError, match=words):
         score(monkeypatch, tmp_path, *more)
     assert {path.name for path in tmp_path.iterdir()} == {"items.parquet"}
+
+
+def join(monkeypatch: pytest.MonkeyPatch, folder: Path, benchmark: str = "rewardbench") -> None:
+    """Run the command `items` on the files of a folder."""
+    files = {"groups": "groups.parquet", "scores": "scores.parquet", "output": "items.parquet"}
+    arguments = [f"--{name}={folder / file}" for name, file in files.items()]
+    arguments += ["--benchmark", benchmark, "--card", str(folder / "card.json")]
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "items", *arguments])
+    main()
+
+
+@pytest.fixture
+def scored(tmp_path: Path) -> list[PromptGroup]:
+    """Groups, one of which has no scores, and a row that is not among them."""
+    responses = (Response("right", correct=True), Response("wrong", correct=False))
+    groups = [
+        PromptGroup(f"hep-go/{k}", "rewardbench", "hep-go", f"{k}?", responses) for k in range(4)
+    ]
+    empty = LeftOut("hep-go/4", "hep-go", "response 0 is empty")
+    write_whole_groups(tmp_path / "groups.parquet", groups, [empty])
+    write_rewards(tmp_path / "scores.parquet", groups, left_out={"hep-go/2": "too long; cut it"})
+    return groups
+
+
+def test_the_items_of_one_model_need_no_experiment(
+    tmp_path: Path, scored, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    join(monkeypatch, tmp_path)
+    found = read_items(tmp_path / "items.parquet", BENCHMARK).set_index("id")
+    assert found["rewards"].map(list).to_dict() == {
+        **{f"hep-go/{k}": [1.0, 0.0] for k in (0, 1, 3)},
+        **{"hep-go/2": [], "hep-go/4": []},
+    }
+    assert found["left_out"].dropna().to_dict() == {
+        "hep-go/2": "too long; cut it",
+        "hep-go/4": "response 0 is empty",
+    }
+    said = capsys.readouterr().out
+    assert "hep-go: 1.000 [1.000, 1.000], n = 3 of 5; marked: " in said
+    assert "Score: refused: no item of 'alpacaeval-easy'" in said
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert [Path(path).name for path in card["inputs"]] == ["groups.parquet", "scores.parquet"]
+
+
+def test_scores_and_groups_that_do_not_belong_together_are_refused(
+    tmp_path: Path, scored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match=r"'hep-go/0' is no row of RM-Bench; give the output of"):
+        join(monkeypatch, tmp_path, "rmbench")
+    write_rewards(tmp_path / "scores.parquet", scored[:3])
+    with pytest.raises(UserError, match="response 0 of group 'hep-go/3' has no score"):
+        join(monkeypatch, tmp_path)
+    assert not (tmp_path / "items.parquet").exists()
 
 
 def test_the_package_is_importable_without_torch() -> None:

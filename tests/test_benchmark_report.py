@@ -1,6 +1,7 @@
 """A benchmark's tables for people: what is shown, refused and said beside it."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from steps.config import Experiment, load_experiment
 from steps.report.benchmark_table import BenchmarkResult, read_results
 from steps.report.main_table import MISSING
 from steps.report.tables import benchmark_files
-from tests.benchmark_items import make_table, random_rows
+from tests.benchmark_items import leave_out, make_table, random_rows
 from tests.conftest import ROOT
 
 REWARDBENCH = BENCHMARKS["rewardbench"]
@@ -38,7 +39,12 @@ def results(tmp_path_factory: pytest.TempPathFactory, experiment: Experiment) ->
     for place, run in enumerate(runs):
         rows = random_rows(REWARDBENCH, np.random.default_rng(place), most_rows=3)
         items[run] = make_table(REWARDBENCH, [row for row in rows if row[1] in wanted])
-    items["other-rm", None].loc[:1, "truncated"] = True
+        # hep-go/0 to nobody, mt-bench-hard/0 to one more.
+        (place,) = np.flatnonzero(items[run]["id"] == "hep-go/0")
+        items[run] = leave_out(items[run], place, "response 1 is empty")
+    other = leave_out(items["other-rm", None], 0, "too long; shorten it")
+    other.loc[1:2, "truncated"] = True
+    items["other-rm", None] = other
     numbers = folder / "benchmarks/numbers/example"
     numbers.mkdir(parents=True)
     for name, table in compare(items, REWARDBENCH, experiment).items():
@@ -81,7 +87,14 @@ def test_the_text_says_what_is_refused_marked_and_cut(result, experiment, result
     assert "- Marked: 'mt-bench-hard' has 3 items instead of 37; 'llmbar-natural' has 3 " in text
     assert text.count("'mt-bench-hard' has 3 items") == 1
     assert "- other-rm: 2 items truncated.\n" in text and "ORM: 0 items" not in text
-    assert "| hep-go " in text
+    # What all methods lack is said once, with how many are counted; what one lacks with its name.
+    assert "2 of 3 items of 'hep-go' count (1 left out, the first: 'hep-go/0', response 1" in text
+    own = (
+        "2 of 3 items of 'mt-bench-hard' count (1 left out, the first: 'mt-bench-hard/0', too long)"
+    )
+    assert f"- other-rm: {own}.\n" in text
+    assert "| hep-go | 2 of 3 " in re.sub(" +", " ", text)
+    assert "| mt-bench-hard | 3 " in re.sub(" +", " ", text)
     assert "ORM ensemble - ORM, Chat Hard (n = 18): " in text and "one run only" in text
     assert "no difference above is corrected for how many there are, and about one in 20 " in text
     assert "Score: +" not in text and "Score: -" not in text

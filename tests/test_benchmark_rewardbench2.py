@@ -10,7 +10,7 @@ from steps.benchmarks.rewardbench2 import rewardbench2, share_of_the_best
 from steps.benchmarks.scores import score_table
 from steps.config.schema import Evaluation
 from steps.errors import UserError
-from tests.benchmark_items import Row, make_table, values
+from tests.benchmark_items import Row, make_table, random_rows, random_ties, values
 
 RULES = ("present", "0.1.4")
 
@@ -135,3 +135,58 @@ def test_a_prompt_of_ties_under_two_ids_is_refused() -> None:
 
 def test_the_items_that_these_tests_make_are_whole() -> None:
     assert list(make_table(rewardbench2(), question(0, [1.0], 0.0, 1.0)).columns) == ITEMS.names
+
+
+def restated(rows: list[Row]) -> dict[str, float]:
+    """The present rule in the specification's words, without any of our functions."""
+    found: dict[str, list[float]] = {}
+    prompts: dict[str, dict[int, tuple[list[float], list[float]]]] = {"tied": {}, "ref": {}}
+    for item, subset, n_correct, rewards in rows:
+        if subset == "Ties":
+            kind, k = item.removeprefix("Ties/").split(":")
+            prompts[kind][int(k)] = (rewards[:n_correct], rewards[n_correct:])
+        else:  # 1/m if the first attains the maximum, m = number of completions at the maximum
+            at_maximum = [reward for reward in rewards if reward == max(rewards)]
+            hit = 1 / len(at_maximum) if rewards[0] == max(rewards) else 0.0
+            found.setdefault(subset, []).append(hit)
+    score = {subset: sum(hits) / len(hits) for subset, hits in found.items()}
+    score["Ties"] = restated_ties(prompts["tied"], prompts["ref"])
+    return score | {"Score": sum(score.values()) / 6}
+
+
+def restated_ties(tied: dict, ref: dict) -> float:
+    """Worst correct against best wrong, and that gap against the spread among the correct."""
+
+    def gap(prompt: tuple[list[float], list[float]]) -> float:
+        return min(prompt[0]) - max(prompt[1])
+
+    def mean(values: list) -> float:
+        return sum(values) / len(values)
+
+    def against_spread(gap: float, spread: float) -> float:
+        if spread > 0:
+            return math.tanh(gap / spread - 1)
+        return (gap > 0) - (gap < 0)  # of an infinity; NaN, which is 0/0, counts 0
+
+    both = []  # S, G of tied, the lower of the two gaps
+    for k in tied.keys() & ref.keys():
+        spread = max(tied[k][0]) - min(tied[k][0])
+        both.append((spread, gap(tied[k]), min(gap(tied[k]), gap(ref[k]))))
+    return (
+        0.30 * mean([gap(prompt) > 0 for prompt in tied.values()])
+        + 0.30 * mean([gap(prompt) > 0 for prompt in ref.values()])
+        + 0.20 * mean([above > spread for spread, above, _ in both])
+        + 0.20 * mean([lower > spread for spread, _, lower in both])
+        + 0.01 * mean([against_spread(lower, spread) for spread, _, lower in both])
+    )
+
+
+@pytest.mark.parametrize("fewest_correct", [1, 2])
+def test_random_results_score_as_the_specification_says(fewest_correct: int) -> None:
+    """With ties at the top, spreads of 0, and questions that lack one of their prompts."""
+    benchmark, rng = rewardbench2("present"), np.random.default_rng(fewest_correct)
+    for _ in range(150):
+        rows = random_rows(benchmark, rng, most_rows=6)
+        rows += random_ties(rng, int(rng.integers(1, 13)), fewest_correct)
+        found = values(benchmark, make_table(benchmark, rows))
+        assert found == pytest.approx(restated(rows), rel=0, abs=1e-12)

@@ -6,34 +6,30 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from steps.benchmarks.items import read_items
+from steps.benchmarks.items import counted, read_items
+from steps.benchmarks.left_out import LeftOut, write_whole_groups
 from steps.benchmarks.registry import BENCHMARKS
 from steps.benchmarks.rows import local_groups
-from steps.benchmarks.runs import (
-    collect_rewards,
-    item_path,
-    list_runs,
-    main,
-    run_items,
-    score_files,
-)
+from steps.benchmarks.runs import collect_scores, item_path, list_runs, main, score_files
+from steps.benchmarks.scored import NOT_FINITE, scored_items
 from steps.config import load_experiment
 from steps.errors import UserError
-from steps.groups.schema import write_groups
+from steps.groups.schema import PromptGroup
 from steps.score.schema import Origin, write_scores
 from tests.conftest import ROOT
 from tests.reference_models import write_rewards
 from tests.synthetic_scores import make_scores
 
 REWARDBENCH = BENCHMARKS["rewardbench"]
+EMPTY = LeftOut("mt-bench-hard/7", "mt-bench-hard", "response 1 is empty")
 EXPERIMENT = load_experiment(ROOT / "config/tiny.yaml")
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """The groups and scores of the tiny experiment's benchmark."""
-    groups = local_groups(REWARDBENCH, ROOT / "examples/benchmark.jsonl")
-    write_groups(tmp_path / "groups/example.parquet", groups)
+    groups, _ = local_groups(REWARDBENCH, ROOT / "examples/benchmark.jsonl")
+    write_whole_groups(tmp_path / "groups/example.parquet", groups, [EMPTY])
     for place, (method, seed) in enumerate(EXPERIMENT.runs):
         scores = make_scores(groups, 1.0, np.random.default_rng(place))
         path = tmp_path / "scores" / method / f"seed{seed}/example.parquet"
@@ -50,8 +46,12 @@ def run(monkeypatch: pytest.MonkeyPatch, results: Path) -> Path:
     return output
 
 
+def items_of(folder: Path, method: str, seed: int | None) -> pd.DataFrame:
+    return read_items(item_path(folder, (method, seed)), REWARDBENCH)
+
+
 def rewards(folder: Path, method: str, seed: int | None) -> np.ndarray:
-    return np.array(read_items(item_path(folder, (method, seed)), REWARDBENCH)["rewards"].tolist())
+    return np.array(counted(items_of(folder, method, seed))["rewards"].tolist())
 
 
 def test_every_run_has_the_items_of_its_own_scores(monkeypatch, results: Path) -> None:
@@ -61,9 +61,44 @@ def test_every_run_has_the_items_of_its_own_scores(monkeypatch, results: Path) -
     for method, seed in EXPERIMENT.runs:
         scores = pd.read_parquet(results / f"scores/{method}/seed{seed}/example.parquet")
         assert rewards(folder, method, seed).ravel() == pytest.approx(scores["reward"].to_numpy())
-    items = read_items(item_path(folder, ("icrm", 1)), REWARDBENCH)
-    assert items["n_correct"].eq(1).all() and not items["truncated"].any()
+    items = items_of(folder, "icrm", 1)
+    assert counted(items)["n_correct"].eq(1).all() and not items["truncated"].any()
     assert items["section"].eq("Chat Hard").all()
+
+
+def test_a_row_that_no_run_has_says_so_in_each(monkeypatch, results: Path) -> None:
+    folder = run(monkeypatch, results)
+    for method, seed in list_runs(EXPERIMENT):
+        items = items_of(folder, method, seed)
+        (row,) = items[items["left_out"].notna()].itertuples()
+        assert (row.id, row.subset, row.left_out) == (EMPTY.id, EMPTY.subset, EMPTY.reason)
+        assert len(row.rewards) == len(row.n_tokens) == row.n_correct == 0
+
+
+@pytest.mark.parametrize("reward", [np.nan, np.inf])
+def test_one_reward_that_is_no_number_leaves_out_its_row_alone(
+    monkeypatch, results: Path, reward: float
+) -> None:
+    path = results / "scores/orm/seed0/example.parquet"
+    scores = pd.read_parquet(path)
+    scores.loc[3, "reward"] = reward
+    write_scores(path, scores, Origin("model", "hash", "orm", 0))
+    folder = run(monkeypatch, results)
+    items = items_of(folder, "orm", 0).set_index("id")
+    assert items.loc[scores["group_id"][3], "left_out"] == NOT_FINITE
+    assert items["left_out"].notna().sum() == 2
+    # Other runs and the rules that need no training do not depend on that model.
+    for method, seed in (("orm", 1), ("icrm", 0), ("generator", None), ("longest", 0)):
+        assert items_of(folder, method, seed)["left_out"].notna().sum() == 1
+
+
+def test_a_run_without_a_finite_reward_keeps_the_others(monkeypatch, results: Path) -> None:
+    path = results / "scores/orm/seed0/example.parquet"
+    scores = pd.read_parquet(path).assign(reward=np.float32("nan"))
+    write_scores(path, scores, Origin("model", "hash", "orm", 0))
+    folder = run(monkeypatch, results)
+    assert items_of(folder, "orm", 0)["left_out"].notna().all()
+    assert items_of(folder, "orm", 1)["left_out"].notna().sum() == 1
 
 
 def test_baselines_follow_their_rule(monkeypatch, results: Path) -> None:
@@ -109,13 +144,28 @@ def test_scores_of_something_else_are_refused(monkeypatch, results: Path, change
     assert not (results / "items/example").exists()
 
 
-def test_a_reference_model_is_a_run_whose_cut_texts_are_counted(results: Path) -> None:
-    groups = local_groups(REWARDBENCH, ROOT / "examples/benchmark.jsonl")
+def reference_items(results: Path, groups: list[PromptGroup], **written) -> pd.DataFrame:
+    """The items of a reference model whose rewards are written by `write_rewards`."""
     model = {"other": {"source": "local", "path": "models/other"}}
     experiment = EXPERIMENT.model_validate(EXPERIMENT.model_dump() | {"reference_models": model})
     files = score_files(experiment, results, "example")
-    write_rewards(files["other", None], groups, cut=3)
-    scores = collect_rewards(experiment, files, groups)["other", None]
-    items = run_items(REWARDBENCH, groups, scores)
+    write_rewards(files["other", None], groups, **written)
+    scored = collect_scores(experiment, files, groups)["other", None]
+    return scored_items(REWARDBENCH, groups, scored, [])
+
+
+def test_a_reference_model_is_a_run_whose_cut_texts_are_counted(results: Path) -> None:
+    groups, _ = local_groups(REWARDBENCH, ROOT / "examples/benchmark.jsonl")
+    items = reference_items(results, groups, cut=3)
     assert items["rewards"].tolist() == [[1.0, 0.0]] * len(groups)
     assert items["truncated"].sum() == 2  # both responses of one prompt, and one of the next
+
+
+def test_what_a_reference_model_could_not_score_is_left_out(results: Path) -> None:
+    groups, _ = local_groups(REWARDBENCH, ROOT / "examples/benchmark.jsonl")
+    bad = groups[4].group_id
+    items = reference_items(results, groups, left_out={bad: "it spells a control token"})
+    assert len(items) == len(groups) and len(counted(items)) == len(groups) - 1
+    assert items.set_index("id").loc[bad, "left_out"] == "it spells a control token"
+    with pytest.raises(UserError, match="'nobody' is not among the groups"):
+        reference_items(results, groups, left_out={"nobody": "it spells a control token"})

@@ -407,6 +407,7 @@ def test_an_extension_has_all_but_title_and_policy_of_the_other(tmp_path: Path) 
     ("change", "words"),
     [
         (put(None, "seeds", [7]), ["'seeds' is set by the experiment that is extended"]),
+        (put(None, "benchmarks", {}), ["'benchmarks' is set by the experiment that is extended"]),
         (put(None, "extends", "tiny_policy"), ["'tiny_policy' extends another one itself"]),
         (put(None, "extends", "tinny"), ["there is no experiment file", "did you mean 'tiny'"]),
         (put("policy", "held_out", "in_distributoin"), ["policy.held_out", "'in_distribution'"]),

@@ -54,3 +54,13 @@ def test_cut_responses_are_refused(experiment) -> None:
     write_rewards(reference_path(results, "other", "in_distribution"), groups, cut=2)
     with pytest.raises(UserError, match=r"2 responses were cut .*lower selection\.max_tokens"):
         read_evaluation_sets(experiment, results)
+
+
+def test_a_prompt_that_the_model_could_not_score_is_refused(experiment) -> None:
+    experiment, results = experiment
+    groups = read_groups(results / "groups/in_distribution.parquet")
+    left_out = {groups[1].group_id: "the response spells the control token '<s>'; remove it"}
+    path = reference_path(results, "other", "in_distribution")
+    write_rewards(path, groups, left_out=left_out)
+    with pytest.raises(UserError, match=r"1 prompts could not .*remove it, or take the model out"):
+        read_evaluation_sets(experiment, results)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from steps.backbone import load_generator, load_reward_model, load_tokenizer
 from steps.cache.build import Models, build_cache
@@ -43,11 +44,11 @@ def prepared(backbone: Path, experiment, groups, tmp_path_factory) -> Path:
     return folder
 
 
-def run(monkeypatch: pytest.MonkeyPatch, folder: Path, output: Path) -> None:
+def run(monkeypatch: pytest.MonkeyPatch, folder: Path, output: Path, *more: str) -> None:
     paths = {part: folder / part for part in ("model", "groups", "cache")}
     arguments = [f"--{part}={path}" for part, path in paths.items()]
     arguments += [f"--experiment={ROOT / 'config/tiny.yaml'}", f"--output={output}"]
-    monkeypatch.setattr(sys, "argv", ["score", *arguments, "--sets", *SETS])
+    monkeypatch.setattr(sys, "argv", ["score", *arguments, "--sets", *SETS, *more])
     main()
 
 
@@ -62,6 +63,25 @@ def test_every_response_of_every_set_is_scored(
         assert origin == Origin("orm seed 0", sha256(prepared / "model"), "orm", 0)
         wanted = [(g.group_id, k) for g in part for k in range(len(g.responses))]
         assert list(zip(scores["group_id"], scores["response"], strict=True)) == wanted
+
+
+def test_a_reward_that_is_no_number_stops_unless_it_may_be_kept(
+    monkeypatch, prepared: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "prepared"
+    shutil.copytree(prepared, folder)
+    weights = load_file(folder / "model/model.safetensors")
+    weights["score.weight"][:] = float("nan")
+    save_file(weights, folder / "model/model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match="a reward that is not a finite number; the model has di"):
+        run(monkeypatch, folder, tmp_path / "scores")
+    assert not (tmp_path / "scores").exists()
+    run(monkeypatch, folder, tmp_path / "scores", "--keep-not-finite")
+    path = tmp_path / "scores/one.parquet"
+    scores = read_scores(path, finite=False)
+    assert scores["reward"].isna().all() and scores["n_tokens"].gt(0).all()
+    with pytest.raises(UserError, match="row 0: the reward is not a finite number"):
+        read_scores(path)
 
 
 def other_groups(folder: Path) -> None:

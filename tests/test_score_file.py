@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +18,10 @@ import steps.score.parts as parts
 from steps.errors import UserError
 from steps.files import sha256
 from steps.score.__main__ import main
-from steps.score.reward_model import open_reward_model
-from steps.score.schema import Origin, read_origin
+from steps.score.reward_model import RewardModel, open_reward_model
+from steps.score.schema import Origin, read_left_out, read_origin
 from steps.score.stream import score_stream
+from tests.conftest import ROOT
 from tests.hub import COMMIT, Repository, serve
 from tests.reward_models import write_reward_model
 
@@ -212,8 +215,37 @@ def test_a_bad_row_stops_or_is_left_out_and_listed(score, tmp_path: Path, kind: 
     assert ids == [f"row {k}" for k in range(3) for _ in range(2)]
     (error,) = map(json.loads, Path(f"{output}.errors.jsonl").read_text().splitlines())
     assert error["row"] == 2
+    # The scores name the group, where the row could be read as one, with what is wrong alone.
+    left_out = read_left_out(output)
+    assert left_out == ({error["group_id"]: ANY} if error["group_id"] else {})
+    assert all(error["error"].endswith(f"): {reason}") for reason in left_out.values())
     with pytest.raises(UserError, match=words):
         raise UserError(error["error"])
+
+
+def test_a_row_whose_reward_is_no_number_is_left_out_alone(
+    score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other rows of its batch have theirs."""
+    path = write_lines(tmp_path / "pairs.jsonl", ROWS)
+    undisturbed = pq.read_table(score(path, output="undisturbed.parquet")).to_pandas()
+    compute = RewardModel.score
+
+    def one_nan(model, batch, token_rewards):
+        scores = compute(model, batch, token_rewards)
+        longest = len("?" * 5) + 2  # the rejected response of row 4
+        return [
+            (float("nan"), tokens) if len(each.response.ids) == longest else (reward, tokens)
+            for each, (reward, tokens) in zip(batch, scores, strict=True)
+        ]
+
+    monkeypatch.setattr(RewardModel, "score", one_nan)
+    with pytest.raises(UserError, match=r"row 5 \(group 'row 4'\): a response gets a reward that"):
+        score(path)
+    output = score(path, "--on-error", "skip")
+    assert list(read_left_out(output)) == ["row 4"]
+    wanted = undisturbed[undisturbed["group_id"] != "row 4"].reset_index(drop=True)
+    assert pq.read_table(output).to_pandas().equals(wanted)
 
 
 def test_scores_of_no_row_are_not_written(score, tmp_path: Path) -> None:
@@ -270,6 +302,24 @@ def test_a_damaged_file_is_refused_even_where_rows_may_be_skipped(
     with pytest.raises(UserError, match=words):
         score(path, "--on-error", "skip")
     assert names(tmp_path) <= {path.name}
+
+
+def test_a_damaged_file_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
+    path = cut_parquet(tmp_path)
+    arguments = ["--model", "no/such", "--input", path, "--output", tmp_path / "scores.parquet"]
+    code = f"""
+import sys
+from steps.errors import UserError
+from steps.score.__main__ import main
+sys.argv = {["score", *map(str, arguments)]}
+try:
+    main()
+except UserError as error:
+    sys.exit(f"{{error}} torch: {{'torch' in sys.modules}}")
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "is not a whole parquet file" in result.stderr
+    assert "torch: False" in result.stderr
 
 
 def test_unknown_keys_are_named(score, tmp_path: Path, capsys) -> None:

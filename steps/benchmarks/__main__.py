@@ -1,25 +1,30 @@
-"""``python -m steps.benchmarks groups|score``: a benchmark's groups, or its scores from items.
+"""``python -m steps.benchmarks groups|items|score``: a benchmark's groups, items and numbers.
 
 `groups` turns the folder of `python -m steps.download benchmark`, or a file of rows, into prompt
-groups. `score` turns the table of per-item results (`steps/benchmarks/items.py`) into the
-benchmark's numbers, each with a bootstrap interval over prompts. docs/benchmarks.md has the rules.
+groups. `items` joins them with the scores that `python -m steps.score` gave them to the table of
+per-item results (`steps/benchmarks/items.py`). `score` turns that table into the benchmark's
+numbers, each with a bootstrap interval over prompts; `items` prints them too. docs/benchmarks.md
+has the rules.
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
-from steps.benchmarks.items import read_items
+from steps.benchmarks.items import read_items, write_items
+from steps.benchmarks.left_out import read_left_out_rows, write_whole_groups
 from steps.benchmarks.registry import BENCHMARKS, with_ties_rule
 from steps.benchmarks.rows import benchmark_groups, local_groups
-from steps.benchmarks.scores import score_table, write_scores
+from steps.benchmarks.scored import read_scored, scored_items
+from steps.benchmarks.scores import score_table, sentences, write_scores
 from steps.benchmarks.ties import TiesRule
 from steps.config import load_experiment
 from steps.config.schema import Evaluation
 from steps.errors import UserError, run_command
 from steps.files import read_json
 from steps.groups.raw import SOURCE_FILE
-from steps.groups.schema import write_groups
+from steps.groups.schema import read_groups
 from steps.provenance import RunCard
 
 
@@ -36,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     rows.add_argument("--rows", type=Path, help="file of rows in the benchmark's layout")
     groups.add_argument("--backbone", type=Path, help="leave out rows that it cannot read whole")
     groups.add_argument("--experiment", type=Path, help="config/<name>.yaml of the backbone")
+    items = what.add_parser("items", help="join groups and scores of one model; print the numbers")
+    items.add_argument("--groups", type=Path, required=True, help="of `groups` (parquet)")
+    items.add_argument("--scores", type=Path, required=True, help="of `steps.score` (parquet)")
     score = what.add_parser("score", help="compute the numbers of a benchmark from its items")
     score.add_argument("--items", type=Path, required=True, help="per-item results (parquet)")
     score.add_argument(
@@ -46,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="config/<name>.yaml, whose `evaluation` sets the bootstrap (else its defaults)",
     )
-    for command, output in ((groups, "groups (parquet)"), (score, "scores (CSV)")):
+    outputs = ((groups, "groups (parquet)"), (items, "items (parquet)"), (score, "numbers (CSV)"))
+    for command, output in outputs:
         command.add_argument("--benchmark", choices=BENCHMARKS, required=True)
         command.add_argument("--output", type=Path, required=True, help=f"{output} to write")
         command.add_argument("--card", type=Path, help="run card to write (provenance)")
@@ -61,20 +70,41 @@ def _groups(arguments: argparse.Namespace) -> None:
     card = RunCard("benchmarks groups", {"benchmark": benchmark.name}, experiment=experiment)
     if arguments.raw:
         given, source = arguments.raw, read_json(arguments.raw / SOURCE_FILE)
-        groups = benchmark_groups(benchmark, given)
+        groups, left_out = benchmark_groups(benchmark, given)
     else:
         given, source = arguments.rows, None
-        groups = local_groups(benchmark, given)
-    inputs, left_out = [given], []
+        groups, left_out = local_groups(benchmark, given)
+    inputs = [given]
     if experiment:
         # Imported late: it imports torch.
         from steps.benchmarks.fit import whole_groups
 
-        groups, left_out = whole_groups(groups, arguments.backbone, experiment)
+        groups, unread = whole_groups(groups, arguments.backbone, experiment)
+        left_out += unread
         inputs.append(arguments.backbone)
-    write_groups(arguments.output, groups)
-    card.write(arguments.card, inputs, [arguments.output], raw=source, left_out=left_out)
-    print(f"{arguments.output}: {len(groups)} rows" + "".join(f"; not {row}" for row in left_out))
+    write_whole_groups(arguments.output, groups, left_out)
+    facts = {"raw": source, "left_out": [asdict(row) for row in left_out]}
+    card.write(arguments.card, inputs, [arguments.output], **facts)
+    print(f"{arguments.output}: {len(groups)} rows")
+    for row in left_out:
+        print(f"left out: '{row.id}': {row.reason}")
+
+
+def _items(arguments: argparse.Namespace) -> None:
+    benchmark = BENCHMARKS[arguments.benchmark]
+    card = RunCard("benchmarks items", {"benchmark": benchmark.name})
+    groups = read_groups(arguments.groups)
+    for group in groups:
+        if group.source != benchmark.name:
+            raise UserError(
+                f"{arguments.groups}: '{group.group_id}' is no row of {benchmark.title}; give the "
+                f"output of `python -m steps.benchmarks groups --benchmark {benchmark.name}`"
+            )
+    scored = read_scored(arguments.scores, groups)
+    items = scored_items(benchmark, groups, scored, read_left_out_rows(arguments.groups))
+    write_items(arguments.output, items, benchmark)
+    card.write(arguments.card, [arguments.groups, arguments.scores], [arguments.output])
+    print("\n".join(sentences(score_table(items, benchmark, Evaluation()))))
 
 
 def _score(arguments: argparse.Namespace) -> None:
@@ -88,13 +118,12 @@ def _score(arguments: argparse.Namespace) -> None:
     table = score_table(read_items(arguments.items, benchmark), benchmark, evaluation)
     write_scores(arguments.output, table)
     card.write(arguments.card, [arguments.items], [arguments.output])
-    for row in table[table["note"] != ""].itertuples():
-        print(f"{row.number}: {row.note}")
+    print("\n".join(sentences(table)))
 
 
 def main() -> None:
     arguments = _parser().parse_args()
-    _groups(arguments) if arguments.what == "groups" else _score(arguments)
+    {"groups": _groups, "items": _items, "score": _score}[arguments.what](arguments)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from steps.benchmarks.benchmark import Benchmark
-from steps.benchmarks.items import read_items
+from steps.benchmarks.items import counted, read_items
 from steps.benchmarks.numbers import Number, average, estimate, point_values
 from steps.benchmarks.registry import benchmark_of
 from steps.benchmarks.runs import Run, item_path, list_runs
-from steps.benchmarks.scores import REFUSED, count_items, is_refusal, note_of
+from steps.benchmarks.scores import COUNTS, REFUSED, count_items, is_refusal, note_of
 from steps.config import Experiment, load_experiment
 from steps.errors import run_command
 from steps.evaluate.seeds import t_half_width, t_half_width_of_difference
@@ -29,7 +29,7 @@ from steps.provenance import RunCard
 RUN_COLUMNS = ["method", "seed", "number", "value"]
 METHOD_COLUMNS = [
     *("method", "number", "value", "ci_low", "ci_high"),
-    *("n", "seeds", "t_half_width", "truncated", "note"),
+    *("n", "seeds", "t_half_width", "left_out", "truncated", "note"),
 ]
 DIFFERENCE_COLUMNS = [
     "method",
@@ -51,6 +51,9 @@ TABLES = {
 class Comparison:
     """The numbers of all runs of a benchmark.
 
+    A mean over runs is over the same items: what one run of a method leaves out, all of
+    its runs leave out.
+
     Args:
         items: for each run its items, checked; runs of a method stand together.
     """
@@ -58,8 +61,9 @@ class Comparison:
     def __init__(self, items: dict[Run, pd.DataFrame], benchmark: Benchmark):
         present = {subset for table in items.values() for subset in table["subset"]}
         self.numbers = benchmark.numbers(present)
+        items = _share_left_out(items)
         parts = [
-            benchmark.means(table).assign(mean=lambda t, run=run: _prefix(run) + t["mean"])
+            benchmark.means(counted(table)).assign(mean=lambda t, run=run: _prefix(run) + t["mean"])
             for run, table in items.items()
         ]
         self.means = pd.concat(parts, ignore_index=True)
@@ -67,7 +71,12 @@ class Comparison:
         for run in items:
             self.runs_of.setdefault(run[0], []).append(run)
         # Other runs of a method have read the same texts.
-        self.counts = {name: count_items(items[runs[0]]) for name, runs in self.runs_of.items()}
+        any_run = {name: items[runs[0]] for name, runs in self.runs_of.items()}
+        self.counts = {name: count_items(table) for name, table in any_run.items()}
+        self._left_out = {
+            name: table.loc[table["left_out"].notna(), ["subset", "id"]]
+            for name, table in any_run.items()
+        }
         # By (method, name of the number), of `note_of`.
         self.notes: dict[tuple[str, str], str] = {}
         for method, counts in self.counts.items():
@@ -92,12 +101,30 @@ class Comparison:
         return {run[1]: self._values[number.name, run] for run in self.runs_of[method]}
 
     def given(self, *methods: str) -> list[Number]:
-        """Return the numbers that are refused to none of the methods."""
+        """Return the numbers that are refused to none of the methods and count the same items."""
         return [
             number
             for number in self.numbers
             if not any(is_refusal(self.notes[method, number.name]) for method in methods)
+            and len({self._left_out_of(number, method) for method in methods}) == 1
         ]
+
+    def _left_out_of(self, number: Number, method: str) -> frozenset[str]:
+        """Return the ids of the items that a number of a method does not count."""
+        items = self._left_out[method]
+        return frozenset(items.loc[items["subset"].isin(number.subsets), "id"])
+
+
+def _share_left_out(items: dict[Run, pd.DataFrame]) -> dict[Run, pd.DataFrame]:
+    """Return the items with what any run of a method left out left out of all its runs."""
+    reasons: dict[str, dict[str, str]] = {}
+    for (method, _), table in items.items():
+        out = table[table["left_out"].notna()]
+        reasons.setdefault(method, {}).update(zip(out["id"], out["left_out"], strict=True))
+    return {
+        run: table.assign(left_out=[reasons[run[0]].get(item) for item in table["id"]])
+        for run, table in items.items()
+    }
 
 
 def _prefix(run: Run) -> str:
@@ -139,12 +166,12 @@ def _methods(comparison: Comparison, experiment: Experiment) -> pd.DataFrame:
     for (method, number), found in zip(keys, estimates, strict=True):
         runs = comparison.runs_of[method]
         note = comparison.notes[method, number.name]
-        used = comparison.counts[method].reindex(number.subsets, fill_value=0).sum()
+        used = comparison.counts[method][COUNTS].reindex(number.subsets, fill_value=0).sum()
         spread = t_half_width(comparison.run_values(number, method), level)
         if is_refusal(note):
             found, spread = REFUSED, np.nan
         bounds = (found.value, found.ci_low, found.ci_high)
-        more = (used["n"], len(runs), spread, used["truncated"], note)
+        more = (used["n"], len(runs), spread, used["left_out"], used["truncated"], note)
         rows.append((method, number.name, *bounds, *more))
     return pd.DataFrame(rows, columns=METHOD_COLUMNS)
 

@@ -1,5 +1,9 @@
-"""The table of per-item results, one row per prompt; every score is a function of it alone."""
+"""The table of per-item results, one row per prompt; every score is a function of it alone.
 
+A row that is left out says why, and has nothing but its id and its subset.
+"""
+
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steps.benchmarks.benchmark import Benchmark
+from steps.benchmarks.left_out import LeftOut
 from steps.errors import UserError, nearest
 from steps.files import atomic_path
 from steps.groups.schema import PromptGroup, read_table
@@ -21,6 +26,7 @@ ITEMS = pa.schema(
         ("rewards", pa.list_(pa.float64())),  # [K], of the responses in the group's order
         ("n_tokens", pa.list_(pa.int32())),  # [K], of each response, its end-of-turn token too
         ("truncated", pa.bool_()),  # the model did not see the prompt or a response whole
+        ("left_out", pa.string()),  # why no number counts the row; null = it counts
     ]
 )
 AGAIN = "score the benchmark again"
@@ -49,8 +55,32 @@ def make_items(
             "rewards": rewards,
             "n_tokens": n_tokens,
             "truncated": truncated,
+            "left_out": None,
         }
     )
+
+
+def left_out_items(benchmark: Benchmark, rows: Iterable[LeftOut]) -> pd.DataFrame:
+    """Return the items of rows without results, columns `ITEMS`."""
+    items = [
+        {
+            "id": row.id,
+            "subset": row.subset,
+            "section": benchmark.subsets[row.subset].section,
+            "n_correct": 0,
+            "rewards": [],
+            "n_tokens": [],
+            "truncated": False,
+            "left_out": row.reason,
+        }
+        for row in rows
+    ]
+    return pd.DataFrame(items, columns=ITEMS.names)
+
+
+def counted(items: pd.DataFrame) -> pd.DataFrame:
+    """Return the items that numbers are made of."""
+    return items[items["left_out"].isna()]
 
 
 def write_items(path: Path, items: pd.DataFrame, benchmark: Benchmark) -> None:
@@ -80,13 +110,17 @@ def check_items(table: pa.Table, benchmark: Benchmark, path: Path) -> None:
     for number, row in enumerate(table.to_pylist()):
         place = f"{path}: row {number} ('{row['id']}')"
         for column, value in row.items():
-            if value is None:
+            if value is None and column != "left_out":
                 raise UserError(f"{place}: '{column}' is empty; {AGAIN}")
         if row["id"] in seen:
             raise UserError(f"{place}: this id occurs twice; keep one of the two rows")
         seen.add(row["id"])
-        _check_responses(row, place)
         _check_subset(row, benchmark, place)
+        if row["left_out"] is None:
+            _check_responses(row, place)
+            _check_number_of_responses(row, benchmark, place)
+        elif row["rewards"] or not row["left_out"]:
+            raise UserError(f"{place}: a row that is left out has a reason and no reward; {AGAIN}")
 
 
 def _check_responses(row: dict, place: str) -> None:
@@ -120,6 +154,10 @@ def _check_subset(row: dict, benchmark: Benchmark, place: str) -> None:
             f"{place}: the section is '{row['section']}', but '{row['subset']}' belongs to "
             f"'{subset.section}'; {AGAIN}"
         )
+
+
+def _check_number_of_responses(row: dict, benchmark: Benchmark, place: str) -> None:
+    subset = benchmark.subsets[row["subset"]]
     for what, found, wanted in (
         ("right responses", row["n_correct"], subset.correct),
         ("responses", len(row["rewards"]), subset.responses),

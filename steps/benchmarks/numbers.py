@@ -68,8 +68,10 @@ def estimate(means: pd.DataFrame, numbers: list[Number], settings: Evaluation) -
     """Return the numbers with percentile intervals from one bootstrap over prompts.
 
     All responses of a prompt are drawn together, and all numbers see the same draws. With a single
-    prompt, and for a number that lacks a mean, there is no interval (NaN).
+    prompt, and for a number that lacks a mean, there is no interval (NaN); without any, no value.
     """
+    if means.empty:
+        return [Estimate(np.nan, np.nan, np.nan)] * len(numbers)
     values = point_values(means, numbers)
     # Prompts in sorted order: the interval does not depend on the order of the rows.
     table = means.pivot(index="mean", columns="prompt", values=["numerator", "denominator"])

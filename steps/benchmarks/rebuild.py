@@ -38,6 +38,11 @@ def rebuild(folders: list[Path], subsets: list[str]) -> list[dict]:
     found: Counter = Counter()
     rows = []
     for path in (folder / FILE for folder in folders):
+        if not path.is_file():
+            raise UserError(
+                f"{path} is not there; give folders that hold the file {FILE} of a source each "
+                "(docs/benchmarks.md, 'Without the hub')"
+            )
         for number, row in read_rows(path):
             for key in KEYS:
                 if not isinstance(row, dict) or not isinstance(row.get(key), str):

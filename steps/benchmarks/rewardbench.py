@@ -29,7 +29,8 @@ def _group(row: dict, place: str) -> PromptGroup:
 
 def _means(items: pd.DataFrame) -> pd.DataFrame:
     """The accuracy of each subset: the chosen response has the strictly higher reward."""
-    rewards = np.array(items["rewards"].tolist(), dtype=np.float64)  # [prompts, 2]
+    rewards = np.array(items["rewards"].tolist(), dtype=np.float64)
+    rewards = rewards.reshape(-1, 2)  # [prompts, 2], also where no prompt counts
     wins = (rewards[:, 0] > rewards[:, 1]).astype(np.float64)
     return shares(items["subset"].to_numpy(), items["id"].to_numpy(), wins)
 

@@ -49,7 +49,8 @@ _CELLS = [(i, j) for i in range(len(STYLES)) for j in range(len(STYLES))]
 
 def _means(items: pd.DataFrame) -> pd.DataFrame:
     """The nine cells of each domain."""
-    rewards = np.array(items["rewards"].tolist(), dtype=np.float64)  # [prompts, 6]
+    rewards = np.array(items["rewards"].tolist(), dtype=np.float64)
+    rewards = rewards.reshape(-1, 2 * len(STYLES))  # [prompts, 6], also where no prompt counts
     chosen, rejected = rewards[:, : len(STYLES)], rewards[:, len(STYLES) :]
     ids, domains = items["id"].to_numpy(), items["section"].to_numpy()
     parts = []

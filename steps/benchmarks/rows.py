@@ -1,7 +1,8 @@
 """From the rows of a benchmark to prompt groups.
 
 The rows that the download step fetched must be as many as are published. A file of one's own may
-hold some subsets only, or some of their rows: the scores then say what is missing.
+hold some subsets only, or some of their rows: the scores then say what is missing. A row with an
+empty text is left out and listed; a row of another shape stops the step.
 """
 
 from collections import Counter
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from steps.benchmarks.benchmark import Benchmark
+from steps.benchmarks.left_out import LeftOut, split_empty
 from steps.errors import UserError, nearest
 from steps.groups.files import read_rows
 from steps.groups.raw import RawTable
@@ -36,8 +38,8 @@ def texts(row: dict, key: str, place: str, count: int | None = None) -> list[str
     return value
 
 
-def benchmark_groups(benchmark: Benchmark, folder: Path) -> list[PromptGroup]:
-    """Read the groups of a benchmark from the folder of the download step.
+def benchmark_groups(benchmark: Benchmark, folder: Path) -> tuple[list[PromptGroup], list[LeftOut]]:
+    """Read the groups of a benchmark, and its rows with an empty text, from the download's folder.
 
     Raises:
         UserError: the file is missing or damaged, a row is not as it should be, or a subset has
@@ -47,13 +49,12 @@ def benchmark_groups(benchmark: Benchmark, folder: Path) -> list[PromptGroup]:
     table = RawTable(path, benchmark.columns, COMMAND)
     rows = table.take(np.arange(table.rows))
     groups = [benchmark.group(row, f"{path}: row {number}") for number, row in rows]
-    check_groups(groups, str(path))
     _check_counts(benchmark, groups, path)
-    return groups
+    return _whole(groups, path)
 
 
-def local_groups(benchmark: Benchmark, path: Path) -> list[PromptGroup]:
-    """Read the groups of a file in the benchmark's layout: JSONL (also .gz) or parquet.
+def local_groups(benchmark: Benchmark, path: Path) -> tuple[list[PromptGroup], list[LeftOut]]:
+    """Read a file in the benchmark's layout, JSONL (also .gz) or parquet, as `benchmark_groups`.
 
     Raises:
         UserError: the file is missing or damaged, or a row is not as it should be.
@@ -67,9 +68,14 @@ def local_groups(benchmark: Benchmark, path: Path) -> list[PromptGroup]:
             if column not in row and column not in benchmark.optional:
                 raise UserError(f"{place}: the key '{column}' is missing; add it")
         groups.append(benchmark.group(dict.fromkeys(benchmark.optional) | row, place))
-    check_groups(groups, str(path))
     _check_subsets(benchmark, list(benchmark.subsets), groups, path)
-    return groups
+    return _whole(groups, path)
+
+
+def _whole(groups: list[PromptGroup], path: Path) -> tuple[list[PromptGroup], list[LeftOut]]:
+    whole, left_out = split_empty(groups)
+    check_groups(whole, str(path))
+    return whole, left_out
 
 
 def _check_subsets(

@@ -10,18 +10,18 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from steps.benchmarks.benchmark import Benchmark
-from steps.benchmarks.items import make_items, write_items
+from steps.benchmarks.items import write_items
+from steps.benchmarks.left_out import read_left_out_rows
 from steps.benchmarks.registry import benchmark_of
+from steps.benchmarks.scored import Scored, read_scored, scored_items, without_not_finite
 from steps.config import Experiment, load_experiment
 from steps.errors import run_command
 from steps.evaluate.load import align_scores, check_origin, reference_path, score_path
 from steps.files import atomic_path
 from steps.groups.schema import PromptGroup, read_groups
 from steps.provenance import RunCard
-from steps.score.schema import read_rewards, read_scores
+from steps.score.schema import read_scores
 
 # A run: method, and seed where the method has one.
 Run = tuple[str, int | None]
@@ -58,51 +58,34 @@ def score_files(experiment: Experiment, scores: Path, name: str) -> dict[Run, Pa
     }
 
 
-def collect_rewards(
+def collect_scores(
     experiment: Experiment, files: dict[Run, Path], groups: list[PromptGroup]
-) -> dict[Run, pd.DataFrame]:
-    """Return reward, n_tokens and truncated of every response, in the groups' order, by run.
+) -> dict[Run, Scored]:
+    """Return the scores of every run.
 
     Raises:
         UserError: a file is missing or damaged, or does not fit the groups.
     """
-    table = {}
+    found, trained = {}, {}
     for run, path in files.items():
         if run[1] is None:
-            table[run] = align_scores(read_rewards(path), groups, path)
+            found[run] = read_scored(path, groups)
         else:
             check_origin(path, *run)
             # What the backbone cannot read whole was left out of the groups.
-            scores = align_scores(read_scores(path), groups, path).assign(truncated=False)
-            table[run] = scores[["reward", "n_tokens", "truncated", "token_log_probs"]]
-    any_scores = table[experiment.runs[0]]
+            scores = align_scores(read_scores(path, finite=False), groups, path)
+            trained[run] = scores.assign(truncated=False)
+            found[run] = without_not_finite(trained[run])
+    any_scores = trained[experiment.runs[0]]
     means = [np.mean(row, dtype=np.float64) for row in any_scores["token_log_probs"]]
-    table["generator", None] = any_scores.assign(reward=np.maximum(means, IMPOSSIBLE))
+    found["generator", None] = Scored(any_scores.assign(reward=np.maximum(means, IMPOSSIBLE)))
     lengths = any_scores["n_tokens"].to_numpy(np.float64)
     for seed in experiment.seeds:
         draws = np.random.default_rng(seed).random(len(lengths))
         drawn = {"longest": lengths + draws, "shortest": draws - lengths, "random": draws}
         for name in DRAWN:
-            table[name, seed] = any_scores.assign(reward=drawn[name])
-    return {run: table[run] for run in list_runs(experiment)}
-
-
-def run_items(
-    benchmark: Benchmark, groups: list[PromptGroup], scores: pd.DataFrame
-) -> pd.DataFrame:
-    """Return the items of one run, columns `steps.benchmarks.items.ITEMS`."""
-    ends = np.cumsum([len(group.responses) for group in groups])[:-1]
-    rewards, n_tokens, truncated = (
-        np.split(scores[column].to_numpy(kind), ends)
-        for column, kind in (("reward", np.float64), ("n_tokens", np.int64), ("truncated", bool))
-    )
-    return make_items(
-        benchmark,
-        groups,
-        [part.tolist() for part in rewards],
-        [part.tolist() for part in n_tokens],
-        [bool(part.any()) for part in truncated],
-    )
+            found[name, seed] = Scored(any_scores.assign(reward=drawn[name]))
+    return {run: found[run] for run in list_runs(experiment)}
 
 
 def main() -> None:
@@ -126,11 +109,12 @@ def main() -> None:
     card = RunCard("benchmarks runs", settings, experiment=experiment)
     group_file = arguments.results / "groups" / f"{arguments.name}.parquet"
     groups = read_groups(group_file)
+    left_out = read_left_out_rows(group_file)
     files = score_files(experiment, arguments.results, arguments.name)
-    rewards = collect_rewards(experiment, files, groups)
+    scores = collect_scores(experiment, files, groups)
     with atomic_path(arguments.output) as temporary:
-        for run, scores in rewards.items():
-            items = run_items(benchmark, groups, scores)
+        for run, scored in scores.items():
+            items = scored_items(benchmark, groups, scored, left_out)
             write_items(item_path(temporary, run), items, benchmark)
     card.write(arguments.card, [group_file, *files.values()], [arguments.output])
 

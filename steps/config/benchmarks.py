@@ -44,8 +44,9 @@ class FileBenchmark(Section):
         """Raise a `UserError` if the file of the entry ``name`` is not there."""
         if not self.rows.is_file():
             raise UserError(
-                f"benchmarks.{name}.path: {self.path} is not there; give a file of the benchmark's "
-                "rows, or take the entry out"
+                f"benchmarks.{name}.path: {self.path} is not there; make it as docs/benchmarks.md "
+                "('Without the hub') says, give another file of the benchmark's rows, or take the "
+                "entry out"
             )
 
 

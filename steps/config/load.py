@@ -18,8 +18,8 @@ from steps.objectives.registry import method_names, needs_ratings
 
 # Those of `steps.evaluate.baselines`, which takes longer to import.
 BASELINE_NAMES = ("generator", "longest", "shortest", "random", "oracle")
-# What an experiment that extends another may set.
-OWN_KEYS = ("title", "extends", "policy")
+# What an experiment that extends another may set; benchmarks, where the other has none.
+OWN_KEYS = ("title", "extends", "benchmarks", "policy")
 
 
 # Lies beside the experiments, but is none; see `steps.report.published`.
@@ -91,13 +91,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _extended(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Return the keys and values of the experiment that is extended, with this one's own."""
+    base = _read(path.parent / f"{content['extends']}.yaml")
     for key in content:
-        if key not in OWN_KEYS:
+        if key not in OWN_KEYS or (key == "benchmarks" and key in base):
             raise UserError(
                 f"{path}: '{key}' is set by the experiment that is extended; leave it out or make "
                 "an experiment of its own"
             )
-    base = _read(path.parent / f"{content['extends']}.yaml")
     if "extends" in base:
         raise UserError(f"{path}: extends: '{content['extends']}' extends another one itself")
     return {key: value for key, value in base.items() if key != "policy"} | content

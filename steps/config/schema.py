@@ -111,7 +111,7 @@ class Experiment(Section):
 
     title: str
     # Another experiment, whose data, reward models and results this one goes on from; then only
-    # `title` and `policy` are its own.
+    # `title`, `policy` and, where the other has none, `benchmarks` are its own.
     extends: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
     backbone: Backbone
     data: Data

@@ -12,7 +12,7 @@ from steps.config.schema import ANNOTATED_SET
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup, Response, read_groups
 from steps.pairs.schema import read_pairs
-from steps.score.schema import read_origin, read_rewards, read_scores
+from steps.score.schema import read_left_out, read_origin, read_rewards, read_scores
 
 SCORE_AGAIN = "run the score step again for these groups"
 
@@ -108,7 +108,15 @@ def _read_set(experiment: Experiment, results: Path, name: str) -> EvaluationSet
 
 
 def _reference_rewards(path: Path, groups: list[PromptGroup]) -> np.ndarray:
-    scores = align_scores(read_rewards(path), groups, path)
+    scores = read_rewards(path)
+    left_out = read_left_out(path)
+    if left_out:
+        group, reason = next(iter(left_out.items()))
+        raise UserError(
+            f"{path}: {len(left_out)} prompts could not be scored, among them '{group}': {reason}, "
+            "or take the model out of reference_models"
+        )
+    scores = align_scores(scores, groups, path)
     if scores["truncated"].any():
         raise UserError(
             f"{path}: {scores['truncated'].sum()} responses were cut to the model's context; lower "

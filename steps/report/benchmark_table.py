@@ -71,9 +71,14 @@ class BenchmarkResult:
             cells = [_cell(row, trained) for row in of_method]
             seeds = str(of_method[0]["seeds"]) if trained else MISSING
             rows.append((row_title(method, experiment), seeds, cells))
-        most = self.methods.groupby("number")["n"].max()
-        counts = [str(most[number]) for number in numbers]
+        counts = [self._count(number) for number in numbers]
         return NumberTable([(self.title, number) for number in numbers], rows, counts)
+
+    def _count(self, number: str) -> str:
+        """Return how many items count, for the method that counts most; of how many, if not all."""
+        rows = self.methods[self.methods["number"] == number]
+        n, there = rows["n"].max(), (rows["n"] + rows["left_out"]).max()
+        return str(n) if n == there else f"{n} of {there}"
 
 
 def _cell(row: pd.Series, trained: bool) -> Cell:
@@ -105,18 +110,28 @@ def row_title(method: str, experiment: Experiment) -> str:
 
 
 def notes(result: BenchmarkResult, experiment: Experiment) -> list[str]:
-    """Return what must be known of the numbers: what is refused, other counts, and cut texts."""
+    """Return what must be known of the numbers: what is refused, other counts, rows that are left
+    out, and cut texts.
+    """
     noted = result.methods[result.methods["note"].notna()]
-    sentences, counts = [], []
+    methods = result.methods["method"].unique()
+    sentences, marked = [], {}  # by mark, the methods that have it
     for (number, note), rows in noted.groupby(["number", "note"], sort=False):
         if not is_refusal(note):
-            counts += [mark for mark in marks_in(note) if "truncated" not in mark]
+            for mark in marks_in(note):
+                marked.setdefault(mark, {}).update(dict.fromkeys(rows["method"]))
         elif number in result.benchmark.headline:
-            everyone = len(rows) == result.methods["method"].nunique()
-            of = "" if everyone else f" of {', '.join(rows['method'])}"
+            of = "" if len(rows) == len(methods) else f" of {', '.join(rows['method'])}"
             sentences.append(f"{number}{of}: {note}.")
-    if counts:
-        sentences.append(f"Marked: {'; '.join(dict.fromkeys(counts))}.")
+    # How many are truncated differs from number to number; the whole follows.
+    marked = {mark: of for mark, of in marked.items() if not mark.endswith(" truncated")}
+    common = [mark for mark, of in marked.items() if len(of) == len(methods)]
+    if common:
+        sentences.append(f"Marked: {'; '.join(common)}.")
+    for method in methods:
+        own = [mark for mark, of in marked.items() if method in of and mark not in common]
+        if own:
+            sentences.append(f"{row_title(method, experiment)}: {'; '.join(own)}.")
     cut = result.methods.groupby("method", sort=False)["truncated"].max()
     return sentences + [
         f"{row_title(method, experiment)}: {count} items truncated."

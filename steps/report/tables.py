@@ -35,14 +35,28 @@ def write_report_tables(experiment: Experiment, results: Path, output: Path) -> 
         "differences.md": differences_markdown(evaluation, experiment),
         "analyses.md": analyses_markdown(evaluation, experiment),
     }
-    for result in read_results(experiment, results):
-        texts |= benchmark_files(result, experiment, results)
+    texts |= _benchmark_texts(experiment, results)
     with atomic_path(output) as temporary:
         temporary.mkdir()
         for name, source in COPIED.items():
             (temporary / name).write_bytes((results / "evaluation" / source).read_bytes())
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
+
+
+def write_benchmark_tables(experiment: Experiment, results: Path, output: Path) -> None:
+    """Write the tables of the benchmarks alone, atomically."""
+    with atomic_path(output) as temporary:
+        temporary.mkdir()
+        for name, text in _benchmark_texts(experiment, results).items():
+            (temporary / name).write_text(text, encoding="utf-8")
+
+
+def _benchmark_texts(experiment: Experiment, results: Path) -> dict[str, str]:
+    texts = {}
+    for result in read_results(experiment, results):
+        texts |= benchmark_files(result, experiment, results)
+    return texts
 
 
 def _metrics(evaluation: Evaluation) -> dict[str, dict[str, dict[str, float]]]:

@@ -6,65 +6,25 @@ response, see `steps.score.schema.rewards_schema`. Interrupted, the same command
 
 import argparse
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
-import torch
-import transformers
-
-from steps.code import package_hash
 from steps.errors import UserError, run_command
-from steps.files import sha256
 from steps.groups.files import iterate_file
 from steps.provenance import RunCard
-from steps.score.parts import Job, Settings, score_file
-from steps.score.reward_model import RewardModel, open_reward_model
-
-CODE = (".", "score", "groups", "cache")
+from steps.score.model_files import find_model
 
 
 def main() -> None:
     arguments = _parser().parse_args()
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
     if len(arguments.input) != len(arguments.output):
         raise UserError("--input and --output must name as many files")
     card = RunCard("score", {k: str(v) for k, v in vars(arguments).items() if k != "card"})
-    skip = arguments.on_error == "skip"
-    rows = [_check_rows(path, skip) for path in arguments.input]
-    model = open_reward_model(
-        arguments.model,
-        revision=arguments.revision,
-        trust_remote_code=arguments.trust_remote_code,
-        precision=arguments.precision,
-    )
-    settings = Settings(
-        _max_length(arguments, model),
-        arguments.truncate,
-        arguments.token_rewards,
-        arguments.tokens_per_batch,
-    )
-    if settings.token_rewards:
-        model.check_token_rewards()
-    outputs = []
-    for path, count, output in zip(arguments.input, rows, arguments.output, strict=True):
-        job = Job(model, path, settings, skip)
-        written = score_file(job, count, _plan(model, path, settings), output)
-        if len(written) > 1:
-            skipped = sum(1 for _ in written[1].open(encoding="utf-8"))
-            print(
-                f"{skipped:,} of {count:,} rows were skipped; {written[1]} says why",
-                file=sys.stderr,
-            )
-        outputs += written
-    inputs = [*arguments.input]
-    inputs += [model.files.folder] if model.files.commit is None else []
-    facts = asdict(model.files.origin) | {"commit": model.files.commit, "layout": model.layout}
-    columns = [pq.read_table(path, columns=["n_tokens"])["n_tokens"] for path in arguments.output]
-    tokens = sum(column.to_numpy().sum().item() for column in columns)
-    card.write(arguments.card, inputs, outputs, tokens=tokens, model=facts)
+    rows = [_check_rows(path, arguments.on_error == "skip") for path in arguments.input]
+    files = find_model(arguments.model, arguments.revision, arguments.trust_remote_code)
+    # Imported late: torch takes seconds, and bad input or a missing model has been named by now.
+    from steps.score.run import score_inputs
+
+    score_inputs(arguments, rows, files, card)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,31 +87,6 @@ def _check_rows(path: Path, skip: bool) -> int:
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     return rows
-
-
-def _max_length(arguments: argparse.Namespace, model: RewardModel) -> int:
-    longest = arguments.max_length or model.max_length
-    if longest > model.max_length:
-        raise UserError(
-            f"--max-length is {longest:,}, but {model.name} takes {model.max_length:,} tokens; "
-            "lower it"
-        )
-    return longest
-
-
-def _plan(model: RewardModel, path: Path, settings: Settings) -> dict[str, Any]:
-    """Return everything that the bytes of the scores depend on."""
-    return {
-        "model": asdict(model.files.origin),
-        "input": [str(path), sha256(path)],  # the path is in ids and messages
-        "settings": asdict(settings),
-        "layout": model.layout,
-        "dtype": str(model.dtype),
-        "device": model.model.device.type,
-        "threads": torch.get_num_threads(),
-        "code": {package: package_hash(package) for package in CODE},
-        "versions": [torch.__version__, transformers.__version__],
-    }
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def score_groups(
     name: str,
     layout: str = "packed",
     dtype: torch.dtype = torch.float32,
+    finite: bool = True,
 ) -> pd.DataFrame:
     """Return one row per response, see `steps.score.schema.SCORES`.
 
@@ -31,9 +32,10 @@ def score_groups(
         first_layer: the first trained layer, whose input the cache holds; None runs all.
         layout: as in training.
         dtype: that the products are computed in, as in training.
+        finite: whether a reward that is not a finite number is an error.
 
     Raises:
-        UserError: a reward is not a finite number.
+        UserError: a reward is not a finite number, but must be.
     """
     model.eval()
     rows = []
@@ -47,7 +49,7 @@ def score_groups(
         for number, places in enumerate(states.places):
             own = rewards[places.numpy()]
             stored = slice(*cached.span.responses[number])
-            if not np.isfinite(own).all():
+            if finite and not np.isfinite(own).all():
                 raise UserError(
                     f"{name}: response {number} of group '{group.group_id}' gets a reward that is "
                     "not a finite number; the model has diverged, lower training.learning_rate"

@@ -30,6 +30,11 @@ def main() -> None:
     )
     parser.add_argument("--sets", nargs="+", required=True, help="names of the sets to score")
     parser.add_argument("--output", type=Path, required=True, help="folder for <set>.parquet")
+    parser.add_argument(
+        "--keep-not-finite",
+        action="store_true",
+        help="write a reward that is not a finite number too: benchmarks leave its row out",
+    )
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
     arguments = parser.parse_args()
 
@@ -46,9 +51,10 @@ def main() -> None:
     sets = {name: _open_set(arguments, name, facts) for name in arguments.sets}
     scores = {}
     for name, (groups, cache) in sets.items():
-        title = f"score {facts['method']} seed {facts['seed']} {name}"
+        title, first = f"score {files.name} {name}", facts["first_trained_layer"]
+        finite = not arguments.keep_not_finite
         scores[name] = score_groups(
-            model, cache, groups, facts["first_trained_layer"], title, settings.layout, dtype
+            model, cache, groups, first, title, settings.layout, dtype, finite
         )
     outputs = write_score_sets(arguments.output, scores, files.origin)
     inputs = [arguments.model, *(arguments.groups / f"{name}.parquet" for name in sets)]

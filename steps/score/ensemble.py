@@ -60,7 +60,8 @@ def join(paths: list[Path], reduce: str) -> pd.DataFrame:
     Raises:
         UserError: a file is missing or damaged, or the members have not read the same tokens.
     """
-    members = [read_scores(path) for path in paths]
+    # What is not finite stays so; evaluation refuses it, and benchmarks leave its row out.
+    members = [read_scores(path, finite=False) for path in paths]
     for path, scores in zip(paths[1:], members[1:], strict=True):
         _check_same_tokens(scores, path, members[0], paths[0])
     rewards = np.stack([scores["reward"] for scores in members]).astype(np.float64)

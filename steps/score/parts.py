@@ -21,12 +21,14 @@ from steps.groups.schema import PromptGroup, read_table
 from steps.lock import only_writer
 from steps.progress import Progress
 from steps.score.reward_model import RewardModel
-from steps.score.schema import rewards_schema
+from steps.score.schema import rewards_schema, with_left_out
 from steps.score.stream import ScoredGroup, score_stream
 
 RESPONSES_PER_PART = 128  # about what a kill costs
 RESPONSES_PER_ROW_GROUP = 10_000  # of the output
-_FACTS = b"facts"  # metadata of a part: its rows of the input, and what is wrong with some
+# Metadata of a part: how many rows of the input it is, what is wrong with some, and of those that
+# could be read why they have no score.
+_FACTS = b"facts"
 Row = tuple[int, PromptGroup | UserError]
 
 
@@ -117,6 +119,7 @@ def _score_part(
     """Score some rows and write them, with what is wrong with those that are left out."""
     numbers = {group.group_id: number for number, group in rows if isinstance(group, PromptGroup)}
     errors: list[dict] = []
+    left_out: dict[str, str] = {}  # by group_id
 
     def complain(number: int, group_id: str | None, message: str) -> None:
         if not job.skip:
@@ -128,6 +131,7 @@ def _score_part(
         number = numbers[group.group_id]
         place = f"{job.path}: row {number} (group '{group.group_id}')"
         complain(number, group.group_id, f"{place}: {error}")
+        left_out[group.group_id] = str(error)
 
     groups = []
     for number, group in rows:
@@ -142,8 +146,8 @@ def _score_part(
     errors.sort(key=lambda error: error["row"])
     table = pa.Table.from_pylist(records, schema)
     with atomic_path(file) as temporary:
-        metadata = {_FACTS: json.dumps({"rows": len(rows), "errors": errors})}
-        pq.write_table(table.replace_schema_metadata(metadata), temporary)
+        facts = {"rows": len(rows), "errors": errors, "left_out": left_out}
+        pq.write_table(table.replace_schema_metadata({_FACTS: json.dumps(facts)}), temporary)
 
 
 def _facts(file: Path) -> dict[str, Any]:
@@ -168,18 +172,20 @@ def _rows_of(group: ScoredGroup) -> Iterator[dict[str, Any]]:
 def _join(folder: Path, schema: pa.Schema, output: Path) -> list[Path]:
     """Write the output from the parts, and the list of skipped rows where there are any."""
     errors_file = output.with_name(output.name + ".errors.jsonl")
-    skipped, scored, waiting = [], 0, []
+    parts = sorted(folder.glob("*.parquet"))
+    facts = [_facts(part) for part in parts]
+    skipped = [error for each in facts for error in each["errors"]]
+    left_out = {group_id: why for each in facts for group_id, why in each["left_out"].items()}
+    scored, waiting = 0, []
     with ExitStack() as stack:
-        writer = pq.ParquetWriter(stack.enter_context(atomic_path(output)), schema)
-        stack.enter_context(writer)
+        temporary = stack.enter_context(atomic_path(output))
+        writer = stack.enter_context(pq.ParquetWriter(temporary, with_left_out(schema, left_out)))
         listing = stack.enter_context(atomic_path(errors_file))
-        lines = stack.enter_context(listing.open("w", encoding="utf-8"))
-        for part in sorted(folder.glob("*.parquet")):
+        lines = [json.dumps(error, ensure_ascii=False) + "\n" for error in skipped]
+        listing.write_text("".join(lines), encoding="utf-8")
+        for part in parts:
             waiting.append(read_table(part, schema))
             scored += waiting[-1].num_rows
-            for error in _facts(part)["errors"]:
-                lines.write(json.dumps(error, ensure_ascii=False) + "\n")
-                skipped.append(error["error"])
             if sum(table.num_rows for table in waiting) >= RESPONSES_PER_ROW_GROUP:
                 writer.write_table(pa.concat_tables(waiting))
                 waiting = []
@@ -188,7 +194,7 @@ def _join(folder: Path, schema: pa.Schema, output: Path) -> list[Path]:
         if skipped and not scored:
             raise UserError(
                 f"{output} is not written, for none of the {len(skipped)} rows could be scored; "
-                f"the first one is {skipped[0]}"
+                f"the first one is {skipped[0]['error']}"
             )
     if not skipped:
         remove(errors_file)

@@ -131,6 +131,11 @@ def open_reward_model(
             chat template.
     """
     files = find_model(source, revision, trust_remote_code)
+    return open_files(files, trust_remote_code, precision)
+
+
+def open_files(files: ModelFiles, trust_remote_code: bool, precision: str) -> RewardModel:
+    """Open a model whose files are there, see `open_reward_model`."""
     config = load_config(files.folder, trust_remote_code)
     _check_classifier(config, files.name)
     packed = is_packable(config) and not (trust_remote_code and hasattr(config, "auto_map"))

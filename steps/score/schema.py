@@ -41,7 +41,7 @@ REWARDS = pa.schema(
     ]
 )
 TOKEN_COLUMNS = ("token_rewards", "token_ends")  # as in `SCORES`
-_ORIGIN = b"origin"
+_ORIGIN, _LEFT_OUT = b"origin", b"left_out"
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,12 @@ def rewards_schema(token_rewards: bool, origin: Origin) -> pa.Schema:
 
 def _with_origin(schema: pa.Schema, origin: Origin) -> pa.Schema:
     return schema.with_metadata({_ORIGIN: json.dumps(asdict(origin), sort_keys=True)})
+
+
+def with_left_out(schema: pa.Schema, left_out: dict[str, str]) -> pa.Schema:
+    """Return a schema whose metadata also say why groups have no scores, by group_id."""
+    note = json.dumps(left_out, sort_keys=True, ensure_ascii=False)
+    return schema.with_metadata(schema.metadata | {_LEFT_OUT: note})
 
 
 def write_scores(path: Path, scores: pd.DataFrame, origin: Origin) -> None:
@@ -105,9 +111,22 @@ def read_origin(path: Path) -> Origin:
         ) from None
 
 
-def read_scores(path: Path) -> pd.DataFrame:
-    """Read scores and check them: one row per response, one value per token, finite rewards."""
-    scores = _read_rewards(path, SCORES)
+def read_left_out(path: Path) -> dict[str, str]:
+    """Return why groups were left out of a file of rewards (``--on-error skip``), by group_id.
+
+    Args:
+        path: a whole file.
+    """
+    return json.loads((pq.read_schema(path).metadata or {}).get(_LEFT_OUT, "{}"))
+
+
+def read_scores(path: Path, finite: bool = True) -> pd.DataFrame:
+    """Read scores and check them: one row per response, one value per token.
+
+    Args:
+        finite: whether a reward that is not a finite number is an error.
+    """
+    scores = _read_rewards(path, SCORES, finite)
     for column in ("token_rewards", "token_log_probs", "token_ends"):
         wrong = scores[column].str.len() != scores["n_tokens"]
         if wrong.any():
@@ -119,15 +138,15 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 def read_rewards(path: Path) -> pd.DataFrame:
     """Read rewards, columns `REWARDS`: one row per response, finite rewards."""
-    return _read_rewards(path, REWARDS)
+    return _read_rewards(path, REWARDS, finite=True)
 
 
-def _read_rewards(path: Path, schema: pa.Schema) -> pd.DataFrame:
+def _read_rewards(path: Path, schema: pa.Schema, finite: bool) -> pd.DataFrame:
     scores = read_table(path, schema).to_pandas()
     twice = scores.duplicated(["group_id", "response"])
     if twice.any():
         raise UserError(f"{path}: row {twice.idxmax()}: this response is scored twice")
     bad = ~scores["reward"].abs().lt(float("inf"))
-    if bad.any():
+    if finite and bad.any():
         raise UserError(f"{path}: row {bad.idxmax()}: the reward is not a finite number")
     return scores

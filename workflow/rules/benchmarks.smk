@@ -1,8 +1,14 @@
 # Benchmarks of reward models. Their groups, caches and scores lie below results/<name>/benchmarks as
-# those of the evaluation sets lie below results/<name>, and the same rules make them.
-BENCHMARKS = EXPERIMENT.benchmarks
+# those of the evaluation sets lie below results/<name>, and the same rules make them. They may be
+# those of an experiment that extends another one, which has the reward models.
+EXTENDED = OWN.benchmarks != EXPERIMENT.benchmarks
+SCORED_NAME, SCORED_FILE, BENCHMARKS = (
+    (OWN_NAME, OWN_FILE, OWN.benchmarks) if EXTENDED else (NAME, FILE, EXPERIMENT.benchmarks)
+)
 REFERENCES = EXPERIMENT.reference_models
-BENCHMARK_RESULTS = f"{RESULTS}/benchmarks"
+BENCHMARK_RESULTS = f"results/{SCORED_NAME}/benchmarks"
+BENCHMARK_CARDS = f"results/{SCORED_NAME}/cards"
+BENCHMARK_LOGS = f"results/{SCORED_NAME}/logs"
 BENCHMARK_NUMBERS = expand(f"{BENCHMARK_RESULTS}/numbers/{{benchmark}}", benchmark=BENCHMARKS)
 BENCHMARK_DOWNLOADS = {b.rows.name: b for b in BENCHMARKS.values() if b.source == "hub"}
 BENCHMARK_SCORES = f"{BENCHMARK_RESULTS}/scores/{{{{method}}}}/seed{{{{seed}}}}/{{set}}.parquet"
@@ -41,7 +47,7 @@ if BENCHMARKS:
         output:
             f"{BENCHMARK_RESULTS}/groups/{{set}}.parquet",
         log:
-            f"{RESULTS}/logs/benchmark-groups-{{set}}.log",
+            f"{BENCHMARK_LOGS}/benchmark-groups-{{set}}.log",
         wildcard_constraints:
             set="|".join(BENCHMARKS),
         conda:
@@ -50,10 +56,10 @@ if BENCHMARKS:
             **ask("benchmark_groups"),
         params:
             depends=depends(EXPERIMENT, [], [".", "benchmarks", "groups"]),
-            experiment=FILE,
+            experiment=SCORED_FILE,
             benchmark=lambda wildcards: BENCHMARKS[wildcards.set].benchmark,
             kind=lambda wildcards: "raw" if BENCHMARKS[wildcards.set].source == "hub" else "rows",
-            card=f"{RESULTS}/cards/benchmark-groups-{{set}}.json",
+            card=f"{BENCHMARK_CARDS}/benchmark-groups-{{set}}.json",
         shell:
             "python -m steps.benchmarks groups --benchmark {params.benchmark}"
             " --{params.kind} {input.rows:q} --experiment {params.experiment}"
@@ -68,12 +74,13 @@ if BENCHMARKS:
         output:
             directory(f"{BENCHMARK_RESULTS}/cache/{{set}}"),
         log:
-            f"{RESULTS}/logs/benchmark-cache-{{set}}.log",
+            f"{BENCHMARK_LOGS}/benchmark-cache-{{set}}.log",
         wildcard_constraints:
             set="|".join(BENCHMARKS),
         params:
-            work=f"{RESULTS}/unfinished/benchmark-cache-{{set}}",
-            card=f"{RESULTS}/cards/benchmark-cache-{{set}}.json",
+            experiment=SCORED_FILE,
+            work=f"results/{SCORED_NAME}/unfinished/benchmark-cache-{{set}}",
+            card=f"{BENCHMARK_CARDS}/benchmark-cache-{{set}}.json",
 
     use rule score as score_benchmarks with:
         input:
@@ -83,10 +90,12 @@ if BENCHMARKS:
         output:
             expand(BENCHMARK_SCORES, set=BENCHMARKS),
         log:
-            f"{RESULTS}/logs/benchmark-score-{{method}}-seed{{seed}}.log",
+            f"{BENCHMARK_LOGS}/benchmark-score-{{method}}-seed{{seed}}.log",
         params:
+            experiment=SCORED_FILE,
             sets=list(BENCHMARKS),
-            card=f"{RESULTS}/cards/benchmark-score-{{method}}-seed{{seed}}.json",
+            keep=" --keep-not-finite",
+            card=f"{BENCHMARK_CARDS}/benchmark-score-{{method}}-seed{{seed}}.json",
 
     rule benchmark_items:
         input:
@@ -101,7 +110,7 @@ if BENCHMARKS:
         output:
             directory(f"{BENCHMARK_RESULTS}/items/{{benchmark}}"),
         log:
-            f"{RESULTS}/logs/benchmark-items-{{benchmark}}.log",
+            f"{BENCHMARK_LOGS}/benchmark-items-{{benchmark}}.log",
         wildcard_constraints:
             benchmark="|".join(BENCHMARKS),
         conda:
@@ -110,9 +119,9 @@ if BENCHMARKS:
             **ask("benchmark_items"),
         params:
             depends=depends(EXPERIMENT, ["methods", "seeds"], [".", "benchmarks"]),
-            experiment=FILE,
+            experiment=SCORED_FILE,
             results=BENCHMARK_RESULTS,
-            card=f"{RESULTS}/cards/benchmark-items-{{benchmark}}.json",
+            card=f"{BENCHMARK_CARDS}/benchmark-items-{{benchmark}}.json",
         shell:
             "python -m steps.benchmarks.runs --experiment {params.experiment}"
             " --name {wildcards.benchmark} --results {params.results} --output {output}"
@@ -124,7 +133,7 @@ if BENCHMARKS:
         output:
             directory(f"{BENCHMARK_RESULTS}/numbers/{{benchmark}}"),
         log:
-            f"{RESULTS}/logs/benchmark-numbers-{{benchmark}}.log",
+            f"{BENCHMARK_LOGS}/benchmark-numbers-{{benchmark}}.log",
         wildcard_constraints:
             benchmark="|".join(BENCHMARKS),
         conda:
@@ -133,8 +142,8 @@ if BENCHMARKS:
             **ask("benchmark_numbers"),
         params:
             depends=depends(EXPERIMENT, ["evaluation"], [".", "benchmarks", "evaluate"]),
-            experiment=FILE,
-            card=f"{RESULTS}/cards/benchmark-numbers-{{benchmark}}.json",
+            experiment=SCORED_FILE,
+            card=f"{BENCHMARK_CARDS}/benchmark-numbers-{{benchmark}}.json",
         shell:
             "python -m steps.benchmarks.compare --experiment {params.experiment}"
             " --name {wildcards.benchmark} --items {input} --output {output}"
@@ -157,10 +166,11 @@ if BENCHMARKS and EXPERIMENT.ensembles:
                 set=BENCHMARKS,
             ),
         log:
-            f"{RESULTS}/logs/benchmark-score-{{method}}.log",
+            f"{BENCHMARK_LOGS}/benchmark-score-{{method}}.log",
         params:
+            experiment=SCORED_FILE,
             sets=list(BENCHMARKS),
-            card=f"{RESULTS}/cards/benchmark-score-{{method}}.json",
+            card=f"{BENCHMARK_CARDS}/benchmark-score-{{method}}.json",
 
 
 # A reward model of others: all its sets in one process, which continues where it was interrupted.
@@ -194,5 +204,5 @@ if REFERENCES:
             card=f"{RESULTS}/cards/score-{{reference}}.json",
         shell:
             "python -m steps.score --model {input.model[0]:q} --input {input.groups}"
-            " --output {output} --truncate --threads {threads} {params.settings}"
+            " --output {output} --truncate --on-error skip --threads {threads} {params.settings}"
             " --card {params.card} 2>&1 | tee {log}"

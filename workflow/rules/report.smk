@@ -13,7 +13,7 @@ REPORTED_FIGURES = [
     *("lengths", "over_optimisation", "prefixes", "token_changes"),
 ]
 BENCHMARK_TABLES = expand(
-    f"{RESULTS}/tables/benchmark_{{benchmark}}.{{suffix}}",
+    f"results/{SCORED_NAME}/tables/benchmark_{{benchmark}}.{{suffix}}",
     benchmark=BENCHMARKS,
     suffix=["csv", "md", "tex"],
 )
@@ -26,8 +26,8 @@ rule draw_tables:
     input:
         evaluation=rules.evaluate.output,
         selection=f"{RESULTS}/groups/selection.json",
-        benchmarks=BENCHMARK_NUMBERS,
-        published=PUBLISHED_SCORES if BENCHMARKS else [],
+        benchmarks=[] if EXTENDED else BENCHMARK_NUMBERS,
+        published=PUBLISHED_SCORES if BENCHMARKS and not EXTENDED else [],
     output:
         *[
             report(
@@ -38,7 +38,7 @@ rule draw_tables:
             for name in REPORTED_TABLES
         ],
         *[table for table in TABLES if not table.endswith(".csv")],
-        BENCHMARK_TABLES,
+        [] if EXTENDED else BENCHMARK_TABLES,
     log:
         f"{RESULTS}/logs/tables.log",
     group:
@@ -58,6 +58,32 @@ rule draw_tables:
         "python -m steps.report tables --experiment {params.experiment}"
         " --results {params.results} --output {params.folder}"
         " --card {params.card} 2>&1 | tee {log}"
+
+
+if EXTENDED:
+
+    rule draw_benchmarks:
+        input:
+            numbers=BENCHMARK_NUMBERS,
+            published=PUBLISHED_SCORES,
+        output:
+            BENCHMARK_TABLES,
+        log:
+            f"{BENCHMARK_LOGS}/tables.log",
+        conda:
+            "../../environment.yml"
+        resources:
+            **ask("draw_benchmarks"),
+        params:
+            experiment=SCORED_FILE,
+            depends=depends(OWN, ["title"], [".", "report"]),
+            results=f"results/{SCORED_NAME}",
+            folder=lambda wildcards, output: Path(output[0]).parent,
+            card=f"{BENCHMARK_CARDS}/tables.json",
+        shell:
+            "python -m steps.report benchmarks --experiment {params.experiment}"
+            " --results {params.results} --output {params.folder}"
+            " --card {params.card} 2>&1 | tee {log}"
 
 
 rule draw_figures:

@@ -20,6 +20,7 @@ rule score:
         depends=depends(EXPERIMENT, ["threads"], [".", "score", "cache"]),
         experiment=FILE,
         sets=EVALUATION_SETS,
+        keep="",  # a reward that is not a finite number stops the job
         groups=lambda wildcards, input: Path(input.groups[0]).parent,
         cache=lambda wildcards, input: Path(input.cache[0]).parent,
         folder=lambda wildcards, output: Path(output[0]).parent,
@@ -27,7 +28,7 @@ rule score:
     shell:
         "python -m steps.score.cached_sets --experiment {params.experiment} --model {input.model}"
         " --groups {params.groups} --cache {params.cache} --sets {params.sets}"
-        " --output {params.folder} --card {params.card} 2>&1 | tee {log}"
+        " --output {params.folder}{params.keep} --card {params.card} 2>&1 | tee {log}"
 
 
 # An ensemble has no model of its own: it reduces the scores of another method's models.
