@@ -27,8 +27,10 @@ test: .venv/installed
 test-slurm: .venv/installed
 	python -m pytest -m slurm tests/slurm
 
-# Writes what it tried and what came of it to results/faults.
+# Writes what it tried and what came of it to results/faults; without the first line, some of the
+# tests may be run anew and the table is that of all.
 test-faults: .venv/installed
+	rm -rf results/faults
 	python -m pytest -m faults tests/faults
 
 # The whole tiny experiment under DVC, compared with Snakemake's; minutes.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from steps.files import remove
-from tests.faults.conftest import SAME_BYTES, SENTENCE, Ledger
+from tests.faults.ledger import SAME_BYTES, SENTENCE, Ledger
 from tests.pipeline_runs import command, contents, run
 
 pytestmark = pytest.mark.faults
@@ -62,9 +62,10 @@ def test_damaged_file(
     before = path.read_bytes()
     damage(path)
     assert path.read_bytes() != before
+    ledger.fired(f"{damage.__name__} file", place)
     end = start_again(finished, path.parent if whole else path, reader)
     assert contents(finished) == expected
-    ledger.add(f"{damage.__name__} file", place, end)
+    ledger.survived(end)
 
 
 @pytest.mark.parametrize(("place", "whole", "reader"), PLACES)
@@ -78,9 +79,10 @@ def test_missing_file(
 ) -> None:
     path = finished / place
     path.unlink()
+    ledger.fired("missing file", place)
     end = start_again(finished, path.parent if whole else path, reader)
     assert contents(finished) == expected
-    ledger.add("missing file", place, end)
+    ledger.survived(end)
 
 
 @pytest.mark.parametrize(("place", "whole", "reader"), PLACES)
@@ -95,9 +97,12 @@ def test_unreadable_file(
     path = finished / place
     path.chmod(0)
     prefix = [] if os.geteuid() else without_root_rights()
+    read = subprocess.run([*prefix, "cat", str(path)], capture_output=True, text=True)
+    assert read.returncode != 0 and "Permission denied" in read.stderr, read.stderr
+    ledger.fired("unreadable file", place)
     end = start_again(finished, path.parent if whole else path, reader, prefix)
     assert contents(finished) == expected
-    ledger.add("unreadable file", place, end)
+    ledger.survived(end)
 
 
 def without_root_rights() -> list[str]:
