@@ -19,6 +19,7 @@ from steps.score.__main__ import main
 from steps.score.reward_model import open_reward_model
 from steps.score.schema import Origin, read_origin
 from steps.score.stream import score_stream
+from tests.half_written import half_written
 from tests.hub import COMMIT, Repository, serve
 from tests.reward_models import write_reward_model
 
@@ -132,7 +133,8 @@ def test_a_killed_run_goes_on_with_the_same_bytes(
     assert not (tmp_path / "scores.parquet").exists()
     folder = tmp_path / ".scores.parquet.parts"
     assert len(list(folder.glob("*.parquet"))) == scored
-    (folder / f".{scored:08d}.parquet.part").write_text("half a pa")  # as a real kill leaves it
+    with half_written(folder / f"{scored:08d}.parquet"):
+        pass  # a real kill leaves it
     monkeypatch.setattr(parts, "score_stream", score_stream)
     resumed = score(path, *options)
     assert resumed.read_bytes() == undisturbed.read_bytes()

@@ -23,7 +23,7 @@ from steps.sample.backend import Backend, Completion, Request
 from steps.stop import leave
 
 PLAN, JOURNAL = "plan.json", "journal.jsonl"
-OWN_FILES = {PLAN, JOURNAL, f".{PLAN}.part", f".{JOURNAL}.part"}
+OWN_FILES = {PLAN, JOURNAL}
 
 
 def complete_batches(

@@ -96,8 +96,7 @@ def _cut(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def _open_folder(folder: Path, plan: dict[str, Any]) -> None:
     """Make the folder of parts; parts of another plan go."""
     if folder.is_dir():
-        parts = {p.name for p in folder.glob("*.parquet*")} | {".plan.json.part"}
-        refuse_foreign_files(folder, {"plan.json", *parts})
+        refuse_foreign_files(folder, {"plan.json", *(p.name for p in folder.glob("*.parquet*"))})
         if (folder / "plan.json").is_file() and read_json(folder / "plan.json") == plan:
             return
     remove(folder)
