@@ -82,8 +82,8 @@ def refuse_foreign_files(folder: Path, ours: set[str]) -> None:
 
     What a killed process left of one of ``ours`` is not foreign.
     """
-    names = {TEMPORARY.sub(r"\g<name>", p.name) for p in folder.iterdir()}
-    foreign = names - ours - {".snakemake_timestamp"}
+    others = {p.name for p in folder.iterdir()} - ours - {".snakemake_timestamp"}
+    foreign = {TEMPORARY.sub(r"\g<name>", name) for name in others} - ours
     if foreign:
         raise UserError(
             f"{folder} holds '{min(foreign)}', which this step does not write; move it away or "

@@ -142,6 +142,29 @@ def test_a_killed_run_goes_on_with_the_same_bytes(
     assert errors[0].read_bytes() == errors[1].read_bytes()
 
 
+def test_a_finished_part_that_has_changed_is_scored_again(
+    score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """A bit of a reward, which parquet's own reader does not notice."""
+    path = write_lines(tmp_path / "pairs.jsonl", ROWS)
+    undisturbed = score(path, output="undisturbed.parquet")
+
+    def killed(*_) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(parts, "_join", killed)
+        score(path)
+    part = tmp_path / ".scores.parquet.parts/00000001.parquet"
+    reward = pq.read_table(part)["reward"][0].as_py()
+    content = part.read_bytes()
+    place = content.index(np.float32(reward).tobytes())
+    part.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    assert pq.read_table(part)["reward"][0].as_py() != reward
+    assert score(path).read_bytes() == undisturbed.read_bytes()
+    assert "00000001.parquet has changed since it was written" in capsys.readouterr().out
+
+
 def test_finished_parts_are_not_scored_again_unless_something_changed(
     score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,6 @@
 """Intermediate files that are cut, changed in one bit, made unreadable or taken away."""
 
 import os
-import random
 import re
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from steps.files import remove
+from tests.damage import cut, flip
 from tests.faults.ledger import SAME_BYTES, SENTENCE, Ledger
 from tests.pipeline_runs import command, contents, run
 
@@ -31,20 +31,6 @@ PLACES = [
     ("results/tiny/evaluation/metrics.csv", -1, "draw_tables"),
     ("results/tiny/benchmarks/items/example/icrm/seed1.parquet", 0, "benchmark_numbers"),
 ]
-
-
-def cut(path: Path) -> None:
-    """Take the second half away."""
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def flip(path: Path) -> None:
-    """Change one bit at a random place."""
-    content = bytearray(path.read_bytes())
-    place = random.Random(path.name).randrange(len(content))
-    content[place] ^= 1 << 4
-    with path.open("r+b") as file:  # in place: the file's other names see it, too
-        file.write(content)
 
 
 @pytest.mark.parametrize("damage", [cut, flip], ids=lambda damage: damage.__name__)
