@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.pipeline_runs import command
@@ -19,22 +20,26 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen:
         )
 
 
-def wait_for_step(process: subprocess.Popen, name: str = "steps.", seconds: float = 240) -> None:
+def wait_for_step(process: subprocess.Popen, name: str = "steps.") -> None:
     """Wait until a step runs whose name begins so, or the run has ended."""
-    deadline = time.monotonic() + seconds
-    while not any(step.startswith(name) for step in running_steps(process.pid)):
-        assert time.monotonic() < deadline, f"no {name} was started"
-        if process.poll() is not None:
-            return
-        time.sleep(0.02)
+    wait_until(
+        lambda: (
+            any(step.startswith(name) for step in running_steps(process.pid))
+            or process.poll() is not None
+        )
+    )
 
 
-def wait_for_the_end(process: subprocess.Popen, seconds: float = 240) -> None:
+def wait_for_the_end(process: subprocess.Popen) -> None:
     """Wait until no step of the run is left."""
+    wait_until(lambda: not running_steps(process.pid))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
-    while running_steps(process.pid):
-        assert time.monotonic() < deadline, "the steps do not end"
-        time.sleep(0.1)
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain"
+        time.sleep(0.02)
 
 
 def running_steps(session: int) -> list[str]:

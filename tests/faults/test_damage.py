@@ -11,6 +11,7 @@ import pytest
 
 from steps.files import remove
 from tests.damage import cut, flip
+from tests.faults.children import running_steps, start, wait_until
 from tests.faults.ledger import SAME_BYTES, SENTENCE, Ledger
 from tests.pipeline_runs import command, contents, run
 
@@ -91,6 +92,22 @@ def test_unreadable_file(
     ledger.survived(end)
 
 
+def test_file_damaged_while_a_training_reads_it(
+    finished: Path, expected: dict[str, bytes], ledger: Ledger
+) -> None:
+    """After it was checked: the training's end finds it, and no model is made of it."""
+    cache, work = finished / "results/tiny/cache/train", finished / "results/tiny/unfinished"
+    process = start(finished, "--forcerun", "train")
+    wait_until(lambda: any(work.glob("train-*/run.json")))  # training, with all inputs read
+    flip(cache / "hidden.bin")
+    assert "steps.train" in running_steps(process.pid)
+    ledger.fired("flip file while it is read", "results/tiny/cache/train/hidden.bin")
+    assert process.wait() != 0
+    end = follow_the_remedy(finished, cache, (finished / "controller.log").read_text())
+    assert contents(finished) == expected
+    ledger.survived(end)
+
+
 def without_root_rights() -> list[str]:
     """Return what starts a program for which the modes of files count although it is root's."""
     if shutil.which("setpriv") is None:
@@ -109,7 +126,11 @@ def start_again(tree: Path, written: Path, reader: str, prefix: Sequence[str] = 
     result = subprocess.run(line, cwd=tree, capture_output=True, text=True)
     if result.returncode == 0:
         return SAME_BYTES
-    text = result.stdout + result.stderr
+    return follow_the_remedy(tree, written, result.stdout + result.stderr)
+
+
+def follow_the_remedy(tree: Path, written: Path, text: str) -> str:
+    """Find the sentence in what a failed run has printed, do what it says, and start again."""
     sentences = re.findall(r"^(?:error|[\w.]+Error): .*$", text, re.MULTILINE)
     assert "Traceback" not in text, text
     assert any(str(written.relative_to(tree)) in sentence for sentence in sentences), text
