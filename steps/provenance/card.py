@@ -88,7 +88,8 @@ class RunCard:
         self.started = time.time()
         self.facts: dict[str, Any] = {"step": step, "settings": settings, "seed": seed}
         self.facts["experiment"] = _content(experiment) if experiment else None
-        self.facts |= code_facts()  # now: while a long job runs, its user may commit the next change
+        # Now, for while a long job runs, its user may commit the next change.
+        self.facts |= code_facts()
 
     def write(
         self, path: Path | None, inputs: list[Path], outputs: list[Path], **facts: Any

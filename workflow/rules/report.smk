@@ -37,8 +37,15 @@ rule draw_tables:
             )
             for name in REPORTED_TABLES
         ],
-        *[table for table in TABLES if not table.endswith(".csv")],
-        BENCHMARK_TABLES,
+        *[
+            report(
+                f"{RESULTS}/tables/benchmark_{name}.csv",
+                category="Tables",
+                caption="../report/benchmark.rst",
+            )
+            for name in BENCHMARKS
+        ],
+        *[table for table in [*TABLES, *BENCHMARK_TABLES] if not table.endswith(".csv")],
     log:
         f"{RESULTS}/logs/tables.log",
     group:
