@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -116,6 +117,20 @@ def test_a_full_disk_names_the_output(tmp_path: Path) -> None:
         run_command(write)
     assert str(tmp_path / "big.bin") in str(exit_.value.code)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_file_is_the_users_only_if_he_named_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> None:
+        (tmp_path / "model/config.json").read_text()
+
+    monkeypatch.setattr(sys, "argv", ["step", "--model", str(tmp_path / "model")])
+    with pytest.raises(SystemExit, match=r"cannot use .*config\.json: .*; correct the path"):
+        run_command(read)
+    monkeypatch.setattr(sys, "argv", ["step", "--model", str(tmp_path / "other")])
+    with pytest.raises(FileNotFoundError):
+        run_command(read)
 
 
 def test_faults_of_the_program_keep_their_traceback() -> None:

@@ -150,13 +150,22 @@ def test_a_download_tells_no_secret(there: bool, backbone: Path, tmp_path: Path)
     assert "zqToken" not in written and "zqPassword" not in written
 
 
-def test_an_error_names_no_password(capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("of https://me:zqPassword@hub.example/api; start", "of https://hub.example/api; start"),
+        ("('https://cdn/a?X-Amz-Signature=zq&e=9'). So", "('https://cdn/a'). So"),
+        ("of https://cdn/a?sig=zq%2F.3&t=a:b, start", "of https://cdn/a, start"),
+        ("What? https://hub.example/api. Why?", "What? https://hub.example/api. Why?"),
+    ],
+)
+def test_an_error_names_no_password_and_no_signature(text: str, told: str) -> None:
     def fail() -> None:
-        raise UserError("error 500 of https://somebody:zqPassword@hub.example/api; start again")
+        raise UserError(text)
 
     with pytest.raises(SystemExit) as ended:
         run_command(fail)
-    assert ended.value.code == "error: error 500 of https://hub.example/api; start again"
+    assert ended.value.code == f"error: {told}"
 
 
 @pytest.mark.parametrize("file", experiment_files(ROOT / "config"), ids=lambda file: file.stem)
