@@ -33,11 +33,11 @@ class LocalBackbone(Section):
 
 
 class HubBackbone(Section):
-    """A model of the Hugging Face hub, at a branch, a tag or best a commit; the main branch."""
+    """A model of the Hugging Face hub."""
 
     source: Literal["hub"]
     id: str
-    revision: str | None = None
+    revision: str | None = None  # branch, tag, or best a commit's full hash; null: the main branch
     trust_remote_code: bool = False
 
     @property
