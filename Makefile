@@ -27,13 +27,25 @@ test: .venv/installed
 test-slurm: .venv/installed
 	python -m pytest -m slurm tests/slurm
 
-# Writes what it tried and what came of it to results/faults.
+# Writes what it tried and what came of it to results/faults; without the first line, some of the
+# tests may be run anew and the table is that of all.
 test-faults: .venv/installed
+	rm -rf results/faults
 	python -m pytest -m faults tests/faults
 
-# The whole tiny experiment under DVC, compared with Snakemake's; minutes.
-test-dvc: .venv/installed
+# The whole tiny experiment under DVC, compared with Snakemake's, and a remote on S3; minutes.
+test-dvc: .venv/installed .venv-dvc-s3/installed
 	python -m pytest -m dvc tests
+	.venv-dvc-s3/bin/python -m pytest tests/test_dvc.py -k s3_remote
+
+# What .venv holds, and what S3 remotes need besides.
+.venv-dvc-s3/installed: .venv/installed requirements-s3.txt
+	test -x .venv-dvc-s3/bin/python || .venv/bin/python -m venv .venv-dvc-s3
+	.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$(.venv-dvc-s3/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth"
+	.venv-dvc-s3/bin/python -m pip install --quiet --constraint requirements.lock \
+		--requirement requirements-s3.txt
+	touch $@
 
 # After `dvc pull`, `repro` or `commit`: Snakemake takes for its own what DVC finds unchanged
 # (docs/dvc.md).
@@ -42,12 +54,15 @@ adopt: .venv/installed
 	snakemake --touch --forceall --config experiment=$(EXPERIMENT)
 
 # Known vulnerabilities of the locked packages; fails too where they cannot be looked up.
+AUDIT = .venv-audit/bin/pip-audit --no-deps --disable-pip --strict --requirement
 audit: .venv-audit/installed
-	.venv-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict
+	$(AUDIT) requirements.lock
+	$(AUDIT) requirements-s3.txt
+	$(AUDIT) checks/rewardbench/requirements.txt
 
-.venv-audit/installed:
+.venv-audit/installed: Makefile
 	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
-	.venv-audit/bin/python -m pip install --quiet pip-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit==2.9.0
 	touch $@
 
 tiny: .venv/installed

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
+from pathlib import Path
 
 _SPACE = "free some space and start again, finished steps are kept"
 _PERMISSION = "fix the permissions and start again, finished steps are kept"
@@ -41,14 +42,25 @@ def nearest(word: str, known: list[str]) -> str:
 
 
 def _without_credentials(text: str) -> str:
-    """Return ``text`` with no user name and password in its URLs, as an index or a hub may have."""
-    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
+    """Return ``text`` with no credentials in its URLs.
+
+    An index or a hub may have a user name and a password, and sign its links in their queries.
+    """
+    text = re.sub(r"(?<=://)[^/@\s]+@", "", text)
+    return re.sub(r"(://[^\s?'\"]*)\?[^\s'\"()]*?(?=[.,;:]?(?:[\s'\"()]|$))", r"\1", text)
+
+
+def _given(place: str) -> bool:
+    """Whether the user has named the path on the command line, or a folder above or below it."""
+    path, given = Path(place), [Path(argument) for argument in sys.argv[1:]]
+    return any(path.is_relative_to(each) or each.is_relative_to(path) for each in given)
 
 
 def run_command(main: Callable[[], None]) -> None:
     """Run a command line; print a `UserError` or a full disk as one sentence and exit with 1.
 
-    Anything else is a fault of the program and keeps its traceback.
+    Anything else, a missing file that the user has not named among it, is a fault of the program
+    and keeps its traceback.
     """
     try:
         main()
@@ -57,5 +69,7 @@ def run_command(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno not in _USERS:
             raise
-        place, remedy = error.filename or "a file", _USERS[error.errno]
+        place, remedy = str(error.filename or "a file"), _USERS[error.errno]
+        if remedy is _PATH and not _given(place):
+            raise
         sys.exit(f"error: cannot use {place}: {error.strerror}; {remedy}")

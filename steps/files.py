@@ -1,9 +1,12 @@
 """Writing files so that a killed job leaves either the whole output or none."""
 
 import errno
+import glob
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,17 +18,21 @@ from safetensors import SafetensorError
 
 from steps.errors import UserError
 
+# A file or folder that is being written, and by whom.
+TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)@.+\.part")
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; rename it to ``path`` when the block succeeds.
 
-    Works for a file or a folder. A folder that is already at ``path`` is replaced.
+    Works for a file or a folder. A folder that is already at ``path`` is replaced. The name is of
+    this process alone: a step that outlived its controller may be writing the same ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    remove(temporary)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}@{platform.node()}.part")
+    _remove_left_overs(path)
     try:
         with named_errors(path):
             yield temporary
@@ -34,6 +41,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException:
         remove(temporary)
         raise
+
+
+def _remove_left_overs(path: Path) -> None:
+    """Delete what dead processes of this machine, or an earlier one of our number, left."""
+    for file in path.parent.glob(f".{glob.escape(path.name)}.*@{platform.node()}.part"):
+        found = TEMPORARY.fullmatch(file.name)
+        if found is None or found["name"] != path.name:
+            continue
+        if int(found["pid"]) == os.getpid() or not Path(f"/proc/{found['pid']}").is_dir():
+            remove(file)
 
 
 def _follow_umask(path: Path) -> None:
@@ -61,8 +78,12 @@ def replace_folder(new: Path, old: Path) -> None:
 
 
 def refuse_foreign_files(folder: Path, ours: set[str]) -> None:
-    """Refuse to delete a folder that holds other files than ``ours``: it may be the user's."""
-    foreign = {p.name for p in folder.iterdir()} - ours - {".snakemake_timestamp"}
+    """Refuse to delete a folder that holds other files than ``ours``: it may be the user's.
+
+    What a killed process left of one of ``ours`` is not foreign.
+    """
+    others = {p.name for p in folder.iterdir()} - ours - {".snakemake_timestamp"}
+    foreign = {TEMPORARY.sub(r"\g<name>", name) for name in others} - ours
     if foreign:
         raise UserError(
             f"{folder} holds '{min(foreign)}', which this step does not write; move it away or "

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,9 +43,10 @@ def only_writer(work: Path, stale: float = STALE) -> Iterator[None]:
                 f"{_name(owner)} is writing {work} (perhaps it outlived its controller); wait for "
                 "it or end it, then start again"
             )
-        _write(stream, json.dumps(_me()))
+        me = _me()
+        _write(stream, json.dumps(me))
         done = Event()
-        heart = Thread(target=_beat, args=(path, done), daemon=True)
+        heart = Thread(target=_beat, args=(path, me, done), daemon=True)
         heart.start()
         try:
             yield
@@ -74,7 +76,7 @@ def _owner(path: Path) -> dict | None:
     """Return who the file names; None if it was given back, or its owner died while writing it."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
+    except ValueError:
         return None
 
 
@@ -105,9 +107,22 @@ def _name(owner: dict | None) -> str:
     return f"process {owner['pid']} on {owner['host']}, there since {since},"
 
 
-def _beat(path: Path, done: Event) -> None:
+def _beat(path: Path, me: dict, done: Event) -> None:
+    """Show life until ``done``; end the process if another one has become the owner meanwhile.
+
+    That happens where this machine stood still, or could not reach the file, for too long.
+    """
     while not done.wait(BEAT):
-        os.utime(path)
+        try:
+            owner = _owner(path)
+            if owner in (me, None):
+                os.utime(path)
+                continue
+        except OSError:  # such as a network file system that is away; the next beat tries again
+            continue
+        message = f"error: {path}: taken over by {_name(owner)} while this process gave no sign of"
+        print(message, "life; it ends here, so wait for the other", file=sys.stderr, flush=True)
+        os._exit(1)  # at once: nothing more may be written there
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -35,6 +35,8 @@ class Repository:
     # The status (401 or 403) that its files are refused with; a gated description is public.
     gated: int | None = None
     cut: set[str] = field(default_factory=set)  # files of which only the first half is sent
+    # Files of which the first half is sent, and then nothing until `Hub.go_on` is set.
+    held: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -44,9 +46,10 @@ class Hub:
     url: str = ""
     repositories: dict[str, Repository] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    go_on: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-        """Run ``python -m`` with ``arguments`` in the root, with this hub as the only one."""
+    def start(self, folder: Path, *arguments: str) -> subprocess.Popen:
+        """Start ``python -m`` with ``arguments`` in the root, with this hub as the only one."""
         # What is set for the developer's own use of the hub, a token among it, stays out.
         own = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TRANSFORMERS_"))}
         environment = own | {
@@ -60,7 +63,20 @@ class Hub:
             "OMP_NUM_THREADS": "1",
         }
         command = [sys.executable, "-m", *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def run(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+        """Run it to its end."""
+        process = self.start(folder, *arguments)
+        printed = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, *printed)
 
 
 @contextmanager
@@ -149,7 +165,11 @@ class Handler(BaseHTTPRequestHandler):
         else:
             data = repository.files[path]
             etag = f'"{hashlib.sha256(data).hexdigest()}"'
-            self._send(data, path in repository.cut, {"ETag": etag, "X-Repo-Commit": COMMIT})
+            held = path in repository.held and not self.hub.go_on.is_set()
+            cut = held or path in repository.cut
+            self._send(data, cut, {"ETag": etag, "X-Repo-Commit": COMMIT})
+            if held and self.command == "GET":
+                self.hub.go_on.wait(60)
 
     def json(self, value) -> None:
         self._send(json.dumps(value).encode(), False, {"Content-Type": "application/json"})

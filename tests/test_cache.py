@@ -1,5 +1,6 @@
 """The cache: equal to a live computation, resumable, and aware of what it was made from."""
 
+import argparse
 import hashlib
 import json
 import shutil
@@ -13,6 +14,7 @@ import torch
 import transformers
 
 from steps.backbone import load_generator, load_tokenizer
+from steps.cache import __main__ as command
 from steps.cache import build as build_module
 from steps.cache import encode as encode_module
 from steps.cache.build import build_cache, plan_batches
@@ -26,7 +28,7 @@ from steps.cache.verify import verify_cache
 from steps.chat import ChatFormat
 from steps.download.tiny import make_tiny
 from steps.errors import UserError
-from steps.files import link_folder
+from steps.files import link_folder, remove
 from steps.lock import only_writer
 from steps.packing import ATTENTION
 
@@ -309,6 +311,41 @@ def test_a_finished_cache_is_shared_by_content(cache: Cache, parts, tmp_path: Pa
         shared_folder(tmp_path / "shared", encoded, key, 151),
     ):
         assert not reuse(other, tmp_path / "third")
+
+
+def never(*_) -> None:
+    raise AssertionError
+
+
+def killed(*_) -> None:
+    raise KeyboardInterrupt
+
+
+def fail(*_) -> None:
+    raise UserError("deviates")
+
+
+def test_a_kill_during_verification_loses_no_cache(
+    parts, experiment, tmp_path: Path, monkeypatch
+) -> None:
+    arguments = argparse.Namespace(output=tmp_path / "cache", shared=tmp_path / "s", work=None)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(command, "verify_cache", killed)
+        command._build(arguments, *parts, experiment.cache)
+    remove(arguments.output)  # by Snakemake: its job did not end
+    monkeypatch.setattr(command, "build_cache", never)
+    command._build(arguments, *parts, experiment.cache)
+    assert arguments.output.is_dir()
+
+
+def test_a_cache_that_fails_its_verification_is_neither_left_nor_shared(
+    parts, experiment, tmp_path: Path, monkeypatch
+) -> None:
+    arguments = argparse.Namespace(output=tmp_path / "cache", shared=tmp_path / "s", work=None)
+    monkeypatch.setattr(command, "verify_cache", fail)
+    with pytest.raises(UserError, match="deviates"):
+        command._build(arguments, *parts, experiment.cache)
+    assert not arguments.output.exists() and not list(arguments.shared.iterdir())
 
 
 def test_a_damaged_shared_cache_is_forgotten(cache: Cache, parts, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from steps.groups.schema import GROUPS, PromptGroup, Response, read_groups, writ
 from steps.pairs.schema import PAIRS, read_pairs
 from steps.provenance import RunCard
 from steps.score.schema import read_scores
+from tests.half_written import half_written
 
 
 def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
@@ -64,9 +66,19 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_left_overs_of_a_kill_are_not_taken_for_output(tmp_path: Path) -> None:
-    (tmp_path / ".a.txt.part").write_text("half")
+    with half_written(tmp_path / "a.txt"):
+        pass  # killed
+    assert [p.read_text() for p in tmp_path.glob(".a.txt.*.part")] == ["half"]
     write_text(tmp_path / "a.txt", "whole")
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    with half_written(tmp_path / "a.txt") as other:
+        write_text(tmp_path / "a.txt", "whole")
+        assert (tmp_path / "a.txt").read_text() == "whole"
+        other.communicate()
+    assert (tmp_path / "a.txt").read_text() == "half and half"
 
 
 def test_hash_of_a_folder_ignores_snakemakes_time_stamp(tmp_path: Path) -> None:
@@ -105,6 +117,20 @@ def test_a_full_disk_names_the_output(tmp_path: Path) -> None:
         run_command(write)
     assert str(tmp_path / "big.bin") in str(exit_.value.code)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_file_is_the_users_only_if_he_named_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> None:
+        (tmp_path / "model/config.json").read_text()
+
+    monkeypatch.setattr(sys, "argv", ["step", "--model", str(tmp_path / "model")])
+    with pytest.raises(SystemExit, match=r"cannot use .*config\.json: .*; correct the path"):
+        run_command(read)
+    monkeypatch.setattr(sys, "argv", ["step", "--model", str(tmp_path / "other")])
+    with pytest.raises(FileNotFoundError):
+        run_command(read)
 
 
 def test_faults_of_the_program_keep_their_traceback() -> None:

@@ -253,6 +253,10 @@ def test_a_model_of_the_hub(hub: Hub, tmp_path: Path, backbone: Path) -> None:
     result = download(hub, tmp_path, "model", backbone={"source": "hub", "id": "some/tiny"})
     assert result.returncode == 0, result.stderr
     assert sha256(tmp_path / "out") == sha256(backbone)  # neither the pickle nor the card
+    assert f"at commit {COMMIT}; to pin it, set backbone.revision: {COMMIT}" in result.stdout
+    assert json.loads((tmp_path / "card.json").read_text())["revision"] == COMMIT
+    files = [request for request in hub.asked if "/resolve/" in request]
+    assert files and all(f"/resolve/{COMMIT}/" in request for request in files)
 
 
 @pytest.mark.parametrize(

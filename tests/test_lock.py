@@ -1,11 +1,14 @@
 """One writer of a folder: a living owner is respected, a dead one is not."""
 
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,14 +92,50 @@ def test_an_owner_elsewhere_without_a_sign_of_life_is_dead(tmp_path: Path, capsy
     assert lock.read_text() == ""  # given back
 
 
+def shows_life(lock: Path) -> bool:
+    """Whether the lock is touched within ten seconds."""
+    os.utime(lock, (0, 0))
+    for _ in range(1000):
+        if lock.stat().st_mtime > 0:
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def test_the_owner_shows_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("steps.lock.BEAT", 0.01)
     with only_writer(tmp_path / "work"):
-        lock = tmp_path / "work.lock"
-        os.utime(lock, (0, 0))
-        deadline = threading.Event()
-        for _ in range(1000):
-            if lock.stat().st_mtime > 0:
-                break
-            deadline.wait(0.01)
-        assert lock.stat().st_mtime > 0
+        assert shows_life(tmp_path / "work.lock")
+
+
+def test_the_owner_shows_life_again_after_the_file_system_was_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("steps.lock.BEAT", 0.01)
+    touched = threading.Event()
+
+    def stale(*_) -> None:
+        touched.set()
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    with only_writer(tmp_path / "work"):
+        with monkeypatch.context() as patch:
+            patch.setattr("steps.lock.os.utime", stale)
+            assert touched.wait(10)
+        assert shows_life(tmp_path / "work.lock")
+
+
+def test_an_owner_who_was_replaced_ends_at_once(tmp_path: Path) -> None:
+    line = [sys.executable, "-c", "import steps.lock; steps.lock.BEAT = 0.01" + HOLD]
+    with subprocess.Popen(
+        [*line, str(tmp_path / "work")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout.readline() == "owned\n"
+        elsewhere(tmp_path)  # as after a long standstill of this machine
+        _, said = child.communicate(timeout=60)
+    assert child.returncode == 1
+    assert re.match(r"error: .*/work\.lock: taken over by process 1 on node17, there", said)

@@ -1,5 +1,6 @@
 """The tiny experiment through the real Snakemake: whole, repeated, and killed at several points."""
 
+import json
 import os
 import re
 import shutil
@@ -88,9 +89,24 @@ def test_every_output_leads_back_to_its_origin(
     assert set(table.given) == {"examples/benchmark.jsonl", "config/published_scores.yaml"}
 
 
-def test_no_secret_of_the_environment_is_written(undisturbed: Path) -> None:
+@pytest.fixture(scope="module")
+def report(undisturbed: Path) -> str:
     result = run(undisturbed, "--report", "report.html")
     assert result.returncode == 0, result.stdout + result.stderr
+    return (undisturbed / "report.html").read_text()
+
+
+def test_the_report_holds_every_table_and_figure(undisturbed: Path, report: str) -> None:
+    start = "var results = "
+    shown, _ = json.JSONDecoder().raw_decode(report, report.index(start) + len(start))
+    results = undisturbed / "results/tiny"
+    files = [*results.glob("tables/*.csv"), *results.glob("figures/*.png")]
+    assert shown.keys() == {str(file.relative_to(undisturbed)) for file in files}
+    for path, entry in shown.items():
+        assert entry["caption"] and entry["data_uri"], path
+
+
+def test_no_secret_of_the_environment_is_written(undisturbed: Path, report: str) -> None:
     words = [value.encode() for value in (*SECRETS.values(), "zqPasswordOfTheIndex")]
     for file in (path for path in undisturbed.rglob("*") if path.is_file()):
         content = file.read_bytes()

@@ -136,6 +136,14 @@ def test_a_card_names_machine_and_experiment(chain: Path, experiment, monkeypatc
     assert cards[0]["experiment"]["sha256"] != cards[1]["experiment"]["sha256"]
 
 
+def test_a_card_names_the_commit_that_the_run_began_with(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("steps.provenance.card._git", lambda *_: "of the start")
+    card = RunCard("step", {})
+    monkeypatch.setattr("steps.provenance.card._git", lambda *_: "of the end")
+    card.write(tmp_path / "card.json", [], [])
+    assert json.loads((tmp_path / "card.json").read_text())["commit"] == "of the start"
+
+
 def test_a_changed_input_is_refused(chain: Path) -> None:
     scores = write("results/x/scores/orm/test", "scorez")
     table = write("results/x/tables/more.csv", "table")

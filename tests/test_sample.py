@@ -1,8 +1,11 @@
 """Sampling: the same samples whatever the batch plan, after a kill too, and within their limits."""
 
+import json
 import os
+import re
 import signal
 import sys
+from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -205,7 +208,25 @@ def run_command_line(folder: Path, backbone: Path, monkeypatch: pytest.MonkeyPat
     command.main()
 
 
+def torn(journal: Path) -> int:
+    """The kill came while a line was written; return how many batches are finished."""
+    journal.write_text(journal.read_text() + '0a1b [[[1, 2], "st')
+    return 2
+
+
+def another_token(journal: Path) -> int:
+    """A bit of the second batch flips, so that a digit becomes another one."""
+    first, second, *_ = journal.read_bytes().splitlines(keepends=True)
+    place = re.search(rb"\[\[\[(?=[1-9])", second).end()
+    changed = second[:place] + bytes([second[place] ^ 1]) + second[place + 1 :]
+    assert json.loads(changed.partition(b" ")[2]) != json.loads(second.partition(b" ")[2])
+    journal.write_bytes(first + changed)
+    return 1
+
+
+@pytest.mark.parametrize("damage", [torn, another_token])
 def test_a_killed_run_continues_to_the_same_file(
+    damage: Callable[[Path], int],
     tmp_path: Path,
     backbone: Path,
     groups: list[PromptGroup],
@@ -231,9 +252,9 @@ def test_a_killed_run_continues_to_the_same_file(
         run_command_line(tmp_path, backbone, monkeypatch, again)
     assert not again.exists()
     journal = tmp_path / "again.parquet.work/journal.jsonl"
-    journal.write_text(journal.read_text() + '[[[1, 2], "st')  # the kill came while writing
+    finished = damage(journal)
     run_command_line(tmp_path, backbone, monkeypatch, again)
-    assert calls[2] == calls[3]  # went on at the batch that was not finished
+    assert calls[finished] == calls[3]  # went on at the batch that was not finished, or has changed
     assert again.read_bytes() == whole.read_bytes()
     assert not journal.parent.exists()
 

@@ -22,6 +22,7 @@ from steps.score.reward_model import RewardModel, open_reward_model
 from steps.score.schema import Origin, read_left_out, read_origin
 from steps.score.stream import score_stream
 from tests.conftest import ROOT
+from tests.half_written import half_written
 from tests.hub import COMMIT, Repository, serve
 from tests.reward_models import write_reward_model
 
@@ -135,12 +136,36 @@ def test_a_killed_run_goes_on_with_the_same_bytes(
     assert not (tmp_path / "scores.parquet").exists()
     folder = tmp_path / ".scores.parquet.parts"
     assert len(list(folder.glob("*.parquet"))) == scored
-    (folder / f".{scored:08d}.parquet.part").write_text("half a pa")  # as a real kill leaves it
+    with half_written(folder / f"{scored:08d}.parquet"):
+        pass  # a real kill leaves it
     monkeypatch.setattr(parts, "score_stream", score_stream)
     resumed = score(path, *options)
     assert resumed.read_bytes() == undisturbed.read_bytes()
     errors = [file.with_name(f"{file.name}.errors.jsonl") for file in (resumed, undisturbed)]
     assert errors[0].read_bytes() == errors[1].read_bytes()
+
+
+def test_a_finished_part_that_has_changed_is_scored_again(
+    score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """A bit of a reward, which parquet's own reader does not notice."""
+    path = write_lines(tmp_path / "pairs.jsonl", ROWS)
+    undisturbed = score(path, output="undisturbed.parquet")
+
+    def killed(*_) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(parts, "_join", killed)
+        score(path)
+    part = tmp_path / ".scores.parquet.parts/00000001.parquet"
+    reward = pq.read_table(part)["reward"][0].as_py()
+    content = part.read_bytes()
+    place = content.index(np.float32(reward).tobytes())
+    part.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    assert pq.read_table(part)["reward"][0].as_py() != reward
+    assert score(path).read_bytes() == undisturbed.read_bytes()
+    assert "00000001.parquet has changed since it was written" in capsys.readouterr().out
 
 
 def test_finished_parts_are_not_scored_again_unless_something_changed(

@@ -22,6 +22,7 @@ from steps.train.assemble import assemble
 from steps.train.batches import pair_groups, share_out, step_plan
 from steps.train.checkpoints import claim_folder, last_checkpoint
 from steps.train.optimiser import make_optimizer
+from tests.damage import cut, flip
 from tests.training import TRAINED, UPPER, make_cache, make_pairs, make_trainer, with_settings
 
 FULL = UPPER.model_copy(update={"mode": "full", "trained_layers": None})
@@ -219,15 +220,17 @@ def test_ten_steps_equal_five_a_kill_and_five(method, train) -> None:
     assert_same(train(method, settings, "cut"), whole)
 
 
-def test_a_torn_checkpoint_is_passed_over(train, tmp_path) -> None:
+@pytest.mark.parametrize("damage", [cut, flip])
+@pytest.mark.parametrize("name", ["trained.safetensors", "optimizer.pt", "whole.json"])
+def test_a_damaged_checkpoint_is_passed_over(train, tmp_path, capsys, damage, name) -> None:
     settings = UPPER.model_copy(update={"epochs": 5, "checkpoint_steps": 5})
     train("orm", settings)
     whole = last_checkpoint(tmp_path / "work")
     assert whole.name == "checkpoint-10"
     assert [p.name for p in whole.parent.glob("checkpoint-*")] == ["checkpoint-10"]
-    path = whole / "trained.safetensors"
-    path.write_bytes(path.read_bytes()[:-1])
+    damage(whole / name)
     assert last_checkpoint(tmp_path / "work") is None
+    assert "checkpoint-10 has changed since it was written; it is" in capsys.readouterr().out
 
 
 def test_checkpoints_of_another_configuration_are_refused(train, tmp_path) -> None:

@@ -89,9 +89,10 @@ def _build(
     key: CacheKey,
     settings: CacheSettings,
 ) -> tuple[Cache, dict[str, float]]:
-    """Make the cache, or take it from the shared folder; verify it, then share it.
+    """Make the cache and share it, or take it from the shared folder; then verify it.
 
-    A cache that fails is deleted wherever it lies: nobody shall take it for whole.
+    A cache that fails is deleted wherever it lies: nobody shall take it for whole. It is shared
+    first, because the workflow deletes the output of a job that is killed while it verifies.
     """
     output, shared = arguments.output, None
     if arguments.shared is not None:
@@ -101,6 +102,8 @@ def _build(
     else:
         work = arguments.work or output.with_name(output.name + ".work")
         build_cache(models, groups, key, settings.tokens_per_batch, work, output)
+        if shared is not None and not shared.is_dir():
+            link_folder(output, shared)
     cache = Cache(output)
     try:
         worst = verify_cache(cache, models, groups, key, settings.verify_groups)
@@ -108,8 +111,6 @@ def _build(
         for folder in filter(None, (output, shared)):
             remove(folder)
         raise
-    if shared is not None and not shared.is_dir():
-        link_folder(output, shared)
     return cache, worst
 
 

@@ -34,7 +34,7 @@ from steps.progress import Progress
 from steps.stop import leave, stop_requests
 
 PLAN = "plan.json"
-OWN_FILES = {*ARRAYS, "index.parquet", "meta.json", PLAN, JOURNAL, f".{JOURNAL}.part"}
+OWN_FILES = {*ARRAYS, "index.parquet", "meta.json", PLAN, JOURNAL}
 
 
 def plan_batches(groups: EncodedGroups, tokens_per_batch: int) -> list[slice]:
@@ -133,6 +133,8 @@ def _finish(
     write_json(work / "meta.json", meta)
     for name in (PLAN, JOURNAL):
         (work / name).unlink(missing_ok=True)
+    for left in work.glob(".*.part"):  # by an earlier owner of the folder, who was killed
+        remove(left)
     replace_folder(work, output)
 
 

@@ -6,14 +6,13 @@ finished file's hash is that of what was computed, not of what lies on the disk.
 """
 
 import hashlib
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 
 from steps.cache.store import ARRAYS
-from steps.files import named_errors, write_text
+from steps.journal import append, append_value, read_values, write_values
 
 JOURNAL = "journal.jsonl"
 _BLOCK = 1 << 20
@@ -33,15 +32,16 @@ class Journal:
         self.files: dict[str, dict] = {}
         self._hashes = {name: hashlib.sha256() for name in ARRAYS}
         whole = []
-        for line in self._read():
+        for line in read_values(work / JOURNAL):
             hashes = self._hashes_after(line)
             if hashes is None:
+                print(f"{work}: changed on disk after {len(whole)} batches; going on from there")
                 break
             self._hashes |= hashes
             self.files = line
             whole.append(line)
         self.batches = len(whole)
-        write_text(work / JOURNAL, "".join(json.dumps(line) + "\n" for line in whole))
+        write_values(work / JOURNAL, whole)
         for name in ARRAYS:
             if (work / name).is_file():
                 os.truncate(work / name, self._bytes(name))
@@ -51,27 +51,13 @@ class Journal:
         files = {}
         for name, array in arrays.items():
             content = np.ascontiguousarray(array).tobytes()
-            with named_errors(self.work / name):
-                _append(self.work / name, content)
+            append(self.work / name, content)
             self._hashes[name].update(content)
             size = self._bytes(name) + len(content)
             files[name] = {"bytes": size, "sha256": self._hashes[name].hexdigest()}
-        with named_errors(self.work / JOURNAL):
-            _append(self.work / JOURNAL, (json.dumps(files) + "\n").encode())
+        append_value(self.work / JOURNAL, files)
         self.files = files
         self.batches += 1
-
-    def _read(self) -> list[dict]:
-        path, lines = self.work / JOURNAL, []
-        for line in path.read_text().splitlines() if path.is_file() else []:
-            try:
-                files = json.loads(line)
-            except json.JSONDecodeError:
-                break  # the kill came while this line was written
-            if not all(isinstance(facts, dict) for facts in files.values()):
-                break  # of an earlier version, which noted no hashes
-            lines.append(files)
-        return lines
 
     def _hashes_after(self, line: dict) -> dict | None:
         """Return the hashes up to the end of the next batch; None where a file is not as noted."""
@@ -92,10 +78,3 @@ class Journal:
 
     def _bytes(self, name: str) -> int:
         return self.files[name]["bytes"] if name in self.files else 0
-
-
-def _append(path: Path, content: bytes) -> None:
-    with path.open("ab") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())

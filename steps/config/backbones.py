@@ -1,5 +1,6 @@
 """Where a language model comes from: the ``backbone`` and the generator of an experiment file."""
 
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -36,13 +37,17 @@ class HubBackbone(Section):
 
     source: Literal["hub"]
     id: str
-    revision: str | None = None
+    revision: str | None = None  # branch, tag, or best a commit's full hash; null: the main branch
     trust_remote_code: bool = False
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the revision is the full hash of a commit, which cannot move."""
+        return re.fullmatch("[0-9a-f]{40}", self.revision or "") is not None
 
     @model_validator(mode="after")
     def _pin_remote_code(self) -> "HubBackbone":
-        pinned = self.revision is not None and len(self.revision) == 40
-        if self.trust_remote_code and not pinned:
+        if self.trust_remote_code and not self.pinned:
             raise ValueError("trust_remote_code needs `revision` pinned to a full commit hash")
         return self
 

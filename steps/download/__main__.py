@@ -8,11 +8,14 @@ from steps.config import load_experiment
 from steps.config.hub_data import Prm800kData
 from steps.config.schema import Backbone, Experiment, HubBackbone, LocalBackbone, SmolLM2Backbone
 from steps.errors import UserError, nearest, run_command
-from steps.files import sha256
+from steps.files import file_hashes
 from steps.provenance import RunCard
 
+MODEL_KEYS = {"generator": "generator.model"}  # where the key is not the role's name
 
-def _download_model(model: Backbone, output: Path) -> None:
+
+def _download_model(model: Backbone, role: str, output: Path) -> str | None:
+    """Fetch or make a model; return the commit that it was fetched at, if it is of the hub."""
     match model:
         case SmolLM2Backbone():
             from steps.download.smollm2 import download_smollm2
@@ -21,13 +24,18 @@ def _download_model(model: Backbone, output: Path) -> None:
         case HubBackbone():
             from steps.download.hub import download_hub
 
-            download_hub(model, output)
+            commit = download_hub(model, output)
+            if not model.pinned:
+                key = f"{MODEL_KEYS.get(role, role)}.revision"
+                print(f"{output}: fetched at commit {commit}; to pin it, set {key}: {commit}")
+            return commit
         case LocalBackbone(path=path):
             raise UserError(f"the model is the local folder {path}: nothing to download")
         case _:
             from steps.download.tiny import make_tiny
 
             make_tiny(model, output)
+    return None
 
 
 def _download_data(experiment: Experiment, kind: str, output: Path) -> str:
@@ -133,9 +141,10 @@ def main() -> None:
             raise UserError(f"--role: {arguments.experiment} has no '{arguments.role}'; {hint}")
         wanted = experiment.models[arguments.role]
         card = RunCard("download", wanted.model_dump(), experiment=experiment)
-        _download_model(wanted, arguments.output)
+        commit = _download_model(wanted, arguments.role, arguments.output)
+        facts = {"revision": commit} if commit else {}
     if "revision" in facts:
-        facts["files"] = {p.name: sha256(p) for p in sorted(arguments.output.iterdir())}
+        facts["files"] = file_hashes(arguments.output)
     card.write(arguments.card, [], [arguments.output], **facts)
 
 

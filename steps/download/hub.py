@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 
 from steps.config.schema import HubBackbone
 from steps.download.hub_errors import hub_errors
@@ -11,8 +11,8 @@ from steps.files import atomic_path, remove
 PATTERNS = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "*.txt"]
 
 
-def download_hub(backbone: HubBackbone, output: Path) -> None:
-    """Write the model folder ``output``; a revision, where given, is fetched exactly.
+def download_hub(backbone: HubBackbone, output: Path) -> str:
+    """Write the model folder ``output``; return the commit that was fetched.
 
     Raises:
         UserError: no such model or revision, no access, or no network.
@@ -23,10 +23,13 @@ def download_hub(backbone: HubBackbone, output: Path) -> None:
         atomic_path(output) as temporary,
         hub_errors(name, "use `backbone: {source: local, path: ...}`"),
     ):
+        # The files of one commit, though the branch may move meanwhile.
+        commit = HfApi().model_info(backbone.id, revision=backbone.revision).sha
         snapshot_download(
             backbone.id,
-            revision=backbone.revision,
+            revision=commit,
             local_dir=temporary,
             allow_patterns=patterns,
         )
         remove(temporary / ".cache")
+    return commit

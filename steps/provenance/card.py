@@ -88,6 +88,8 @@ class RunCard:
         self.started = time.time()
         self.facts: dict[str, Any] = {"step": step, "settings": settings, "seed": seed}
         self.facts["experiment"] = _content(experiment) if experiment else None
+        # Now, for while a long job runs, its user may commit the next change.
+        self.facts |= code_facts()
 
     def write(
         self, path: Path | None, inputs: list[Path], outputs: list[Path], **facts: Any
@@ -104,8 +106,7 @@ class RunCard:
             return
         hashes = {str(p): sha256(p) for p in inputs}
         refuse_changed(hashes)
-        self.facts |= facts | code_facts()
-        self.facts |= {
+        self.facts |= facts | {
             "machine": {
                 "node": platform.node(),
                 "platform": platform.platform(),

@@ -4,26 +4,18 @@ Finished batches are kept in a journal, bound to everything that decides what is
 interrupted run continues after the last of them, with the same samples as an undisturbed one.
 """
 
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from steps.files import (
-    named_errors,
-    read_json,
-    refuse_foreign_files,
-    remove,
-    write_json,
-    write_text,
-)
+from steps.files import read_json, refuse_foreign_files, remove, write_json
+from steps.journal import append_value, read_values, write_values
 from steps.progress import Progress
 from steps.sample.backend import Backend, Completion, Request
 from steps.stop import leave
 
 PLAN, JOURNAL = "plan.json", "journal.jsonl"
-OWN_FILES = {PLAN, JOURNAL, f".{PLAN}.part", f".{JOURNAL}.part"}
+OWN_FILES = {PLAN, JOURNAL}
 
 
 def complete_batches(
@@ -51,10 +43,7 @@ def complete_batches(
     for batch in batches[len(done) :]:
         completions = backend.generate(batch)
         done.append([[each.ids, each.finish_reason] for each in completions])
-        with named_errors(work / JOURNAL), (work / JOURNAL).open("a") as stream:
-            stream.write(json.dumps(done[-1]) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        append_value(work / JOURNAL, done[-1])
         progress.advance(len(batch))
         if asked_to_stop():
             leave(name)
@@ -75,11 +64,6 @@ def _resume(work: Path, plan: dict[str, Any]) -> list[list]:
         work.mkdir(parents=True)
         write_json(work / PLAN, plan)
         return []
-    journal, done = work / JOURNAL, []
-    for line in journal.read_text().splitlines() if journal.is_file() else []:
-        try:
-            done.append(json.loads(line))
-        except json.JSONDecodeError:
-            break  # the kill came while this line was written
-    write_text(journal, "".join(json.dumps(line) + "\n" for line in done))
+    done = read_values(work / JOURNAL)
+    write_values(work / JOURNAL, done)
     return done

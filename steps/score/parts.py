@@ -15,7 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steps.errors import UserError
-from steps.files import atomic_path, read_json, refuse_foreign_files, remove, write_json
+from steps.files import (
+    atomic_path,
+    read_json,
+    refuse_foreign_files,
+    remove,
+    sha256,
+    write_json,
+    write_text,
+)
 from steps.groups.files import iterate_file
 from steps.groups.schema import PromptGroup, read_table
 from steps.lock import only_writer
@@ -71,7 +79,7 @@ def score_file(job: Job, rows: int, plan: dict[str, Any], output: Path) -> list[
     schema = rewards_schema(job.settings.token_rewards, job.model.files.origin)
     with only_writer(folder):
         _open_folder(folder, plan)
-        _drop_skips(job, folder)
+        _drop_unusable(job, folder)
         done = sum(_facts(file)["rows"] for file in folder.glob("*.parquet"))
         progress = Progress(f"score {job.path.name}", rows, "rows", done)
         for number, part in enumerate(_cut(iterate_file(job.path))):
@@ -98,19 +106,30 @@ def _cut(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def _open_folder(folder: Path, plan: dict[str, Any]) -> None:
     """Make the folder of parts; parts of another plan go."""
     if folder.is_dir():
-        parts = {p.name for p in folder.glob("*.parquet*")} | {".plan.json.part"}
-        refuse_foreign_files(folder, {"plan.json", *parts})
+        refuse_foreign_files(folder, {"plan.json", *(p.name for p in folder.glob("*.parquet*"))})
         if (folder / "plan.json").is_file() and read_json(folder / "plan.json") == plan:
             return
     remove(folder)
     write_json(folder / "plan.json", plan)
 
 
-def _drop_skips(job: Job, folder: Path) -> None:
-    """Remove parts that left rows out where none may be; whole ones serve either way."""
+def _drop_unusable(job: Job, folder: Path) -> None:
+    """Remove parts that have changed, and those that left rows out where none may be."""
     for file in folder.glob("*.parquet"):
-        if not job.skip and _facts(file)["errors"]:
+        if not _is_as_written(file):
+            print(f"{file} has changed since it was written; its rows are scored again")
             remove(file)
+        elif not job.skip and _facts(file)["errors"]:
+            remove(file)
+
+
+def _hash_file(part: Path) -> Path:
+    return part.with_suffix(".parquet.sha256")
+
+
+def _is_as_written(part: Path) -> bool:
+    hash_file = _hash_file(part)
+    return hash_file.is_file() and hash_file.read_bytes() == sha256(part).encode()
 
 
 def _score_part(
@@ -148,6 +167,7 @@ def _score_part(
     with atomic_path(file) as temporary:
         facts = {"rows": len(rows), "errors": errors, "left_out": left_out}
         pq.write_table(table.replace_schema_metadata({_FACTS: json.dumps(facts)}), temporary)
+        write_text(_hash_file(file), sha256(temporary))  # a part that is there has its hash
 
 
 def _facts(file: Path) -> dict[str, Any]:
@@ -173,6 +193,12 @@ def _join(folder: Path, schema: pa.Schema, output: Path) -> list[Path]:
     """Write the output from the parts, and the list of skipped rows where there are any."""
     errors_file = output.with_name(output.name + ".errors.jsonl")
     parts = sorted(folder.glob("*.parquet"))
+    for part in parts:
+        if not _is_as_written(part):
+            raise UserError(
+                f"{part} has changed since it was written; start again, then its rows are scored "
+                "again"
+            )
     facts = [_facts(part) for part in parts]
     skipped = [error for each in facts for error in each["errors"]]
     left_out = {group_id: why for each in facts for group_id, why in each["left_out"].items()}

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from steps.errors import UserError
-from steps.files import read_json, remove, write_json
+from steps.files import file_hashes, read_json, remove, write_json
 
-MARK = "whole.json"  # written last: the sizes of all files of the checkpoint
+MARK = "whole.json"  # written last: the SHA-256 of all files of the checkpoint
 RUN = "run.json"  # what the run of this folder is
 
 
@@ -43,22 +43,28 @@ def _flat(facts: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def seal(checkpoint: Path) -> None:
     """Declare a checkpoint whole, and delete the others beside it."""
-    sizes = {p.name: p.stat().st_size for p in checkpoint.iterdir() if p.is_file()}
-    write_json(checkpoint / MARK, sizes)
+    remove(checkpoint / MARK)
+    write_json(checkpoint / MARK, file_hashes(checkpoint))
     for other in checkpoint.parent.glob("checkpoint-*"):
         if other != checkpoint:
             remove(other)
 
 
 def last_checkpoint(work: Path) -> Path | None:
-    """Return the newest whole checkpoint in ``work``, or None."""
+    """Return the newest whole checkpoint in ``work``, or None; say which one has changed."""
     found = sorted(work.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
     return next((p for p in reversed(found) if _is_whole(p)), None)
 
 
 def _is_whole(checkpoint: Path) -> bool:
+    if not (checkpoint / MARK).is_file():
+        return False  # the kill came while it was written
+    found = file_hashes(checkpoint)
+    del found[MARK]
     try:
-        sizes = json.loads((checkpoint / MARK).read_text(encoding="utf-8"))
-        return all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, json.JSONDecodeError):
-        return False
+        whole = json.loads((checkpoint / MARK).read_text(encoding="utf-8")) == found
+    except ValueError:
+        whole = False
+    if not whole:
+        print(f"{checkpoint} has changed since it was written; it is not used")
+    return whole

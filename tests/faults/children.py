@@ -1,6 +1,45 @@
-"""Which steps of the pipeline a running workflow has started."""
+"""A run in the background, and the steps of the pipeline that it has started."""
 
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+from tests.pipeline_runs import command
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    """Start a run, in a session of its own, that prints to ``controller.log``."""
+    with (folder / "controller.log").open("w") as log:
+        return subprocess.Popen(
+            command(*arguments),
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def wait_for_step(process: subprocess.Popen, name: str = "steps.") -> None:
+    """Wait until a step runs whose name begins so, or the run has ended."""
+    wait_until(
+        lambda: (
+            any(step.startswith(name) for step in running_steps(process.pid))
+            or process.poll() is not None
+        )
+    )
+
+
+def wait_for_the_end(process: subprocess.Popen) -> None:
+    """Wait until no step of the run is left."""
+    wait_until(lambda: not running_steps(process.pid))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain"
+        time.sleep(0.02)
 
 
 def running_steps(session: int) -> list[str]:

@@ -1,15 +1,16 @@
 """Two runs of one experiment at once."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import SENTENCE, Ledger
-from tests.faults.test_kills import wait_for_step
-from tests.pipeline_runs import command, contents, fresh_tree, run
+from tests.faults.children import start, wait_for_step
+from tests.faults.ledger import SENTENCE, Ledger
+from tests.pipeline_runs import contents, fresh_tree, run
 
 pytestmark = pytest.mark.faults
 
@@ -20,12 +21,13 @@ def test_the_second_controller_is_refused(
     folder = fresh_tree(tmp_path)
     first = start(folder)
     wait_for_step(first)
+    ledger.fired("two controllers", "the second one")
     second = run(folder)
     assert second.returncode != 0
     assert "could not lock" in (second.stdout + second.stderr).lower()
-    assert first.wait() == 0, (folder / "first.log").read_text()
+    assert first.wait() == 0, (folder / "controller.log").read_text()
     assert contents(folder) == expected
-    ledger.add("two controllers", "the second one", SENTENCE)
+    ledger.survived(SENTENCE)
 
 
 def test_the_second_writer_is_refused(
@@ -63,21 +65,16 @@ def test_the_second_writer_is_refused(
         )
         for name in ("one", "two")
     ]
+    ledger.fired("two writers", "the second one")
     said = [training.communicate()[1] for training in trainings]
     codes = sorted(training.returncode for training in trainings)
     assert codes == [0, 1], said
     (refused,) = (text for text, t in zip(said, trainings, strict=True) if t.returncode)
-    assert "error: " in refused and "Traceback" not in refused
+    assert re.search(r"^error: process \d+ on .* is writing .*/work ", refused, re.M), refused
+    assert "Traceback" not in refused
     (written,) = (name for name in ("one", "two") if (finished / name).is_dir())
     weights = "model-00002-of-00002.safetensors"
     model = results / "models/icrm/seed0"
     assert (finished / written / weights).read_bytes() == (model / weights).read_bytes()
     assert contents(finished) == expected
-    ledger.add("two writers", "the second one", SENTENCE)
-
-
-def start(folder: Path) -> subprocess.Popen:
-    with (folder / "first.log").open("w") as log:
-        return subprocess.Popen(
-            command(), cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
+    ledger.survived(SENTENCE)

@@ -1,7 +1,6 @@
 """Intermediate files that are cut, changed in one bit, made unreadable or taken away."""
 
 import os
-import random
 import re
 import shutil
 import subprocess
@@ -11,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from steps.files import remove
-from tests.faults.conftest import SAME_BYTES, SENTENCE, Ledger
+from tests.damage import cut, flip
+from tests.faults.children import running_steps, start, wait_until
+from tests.faults.ledger import SAME_BYTES, SENTENCE, Ledger
 from tests.pipeline_runs import command, contents, run
 
 pytestmark = pytest.mark.faults
@@ -33,20 +34,6 @@ PLACES = [
 ]
 
 
-def cut(path: Path) -> None:
-    """Take the second half away."""
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def flip(path: Path) -> None:
-    """Change one bit at a random place."""
-    content = bytearray(path.read_bytes())
-    place = random.Random(path.name).randrange(len(content))
-    content[place] ^= 1 << 4
-    with path.open("r+b") as file:  # in place: the file's other names see it, too
-        file.write(content)
-
-
 @pytest.mark.parametrize("damage", [cut, flip], ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize(("place", "whole", "reader"), PLACES)
 def test_damaged_file(
@@ -62,9 +49,10 @@ def test_damaged_file(
     before = path.read_bytes()
     damage(path)
     assert path.read_bytes() != before
+    ledger.fired(f"{damage.__name__} file", place)
     end = start_again(finished, path.parent if whole else path, reader)
     assert contents(finished) == expected
-    ledger.add(f"{damage.__name__} file", place, end)
+    ledger.survived(end)
 
 
 @pytest.mark.parametrize(("place", "whole", "reader"), PLACES)
@@ -78,9 +66,10 @@ def test_missing_file(
 ) -> None:
     path = finished / place
     path.unlink()
+    ledger.fired("missing file", place)
     end = start_again(finished, path.parent if whole else path, reader)
     assert contents(finished) == expected
-    ledger.add("missing file", place, end)
+    ledger.survived(end)
 
 
 @pytest.mark.parametrize(("place", "whole", "reader"), PLACES)
@@ -95,9 +84,28 @@ def test_unreadable_file(
     path = finished / place
     path.chmod(0)
     prefix = [] if os.geteuid() else without_root_rights()
+    read = subprocess.run([*prefix, "cat", str(path)], capture_output=True, text=True)
+    assert read.returncode != 0 and "Permission denied" in read.stderr, read.stderr
+    ledger.fired("unreadable file", place)
     end = start_again(finished, path.parent if whole else path, reader, prefix)
     assert contents(finished) == expected
-    ledger.add("unreadable file", place, end)
+    ledger.survived(end)
+
+
+def test_file_damaged_while_a_training_reads_it(
+    finished: Path, expected: dict[str, bytes], ledger: Ledger
+) -> None:
+    """After it was checked: the training's end finds it, and no model is made of it."""
+    cache, work = finished / "results/tiny/cache/train", finished / "results/tiny/unfinished"
+    process = start(finished, "--forcerun", "train")
+    wait_until(lambda: any(work.glob("train-*/run.json")))  # training, with all inputs read
+    flip(cache / "hidden.bin")
+    assert "steps.train" in running_steps(process.pid)
+    ledger.fired("flip file while it is read", "results/tiny/cache/train/hidden.bin")
+    assert process.wait() != 0
+    end = follow_the_remedy(finished, cache, (finished / "controller.log").read_text())
+    assert contents(finished) == expected
+    ledger.survived(end)
 
 
 def without_root_rights() -> list[str]:
@@ -118,7 +126,11 @@ def start_again(tree: Path, written: Path, reader: str, prefix: Sequence[str] = 
     result = subprocess.run(line, cwd=tree, capture_output=True, text=True)
     if result.returncode == 0:
         return SAME_BYTES
-    text = result.stdout + result.stderr
+    return follow_the_remedy(tree, written, result.stdout + result.stderr)
+
+
+def follow_the_remedy(tree: Path, written: Path, text: str) -> str:
+    """Find the sentence in what a failed run has printed, do what it says, and start again."""
     sentences = re.findall(r"^(?:error|[\w.]+Error): .*$", text, re.MULTILINE)
     assert "Traceback" not in text, text
     assert any(str(written.relative_to(tree)) in sentence for sentence in sentences), text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import SENTENCE, Ledger
+from tests.faults.ledger import SENTENCE, Ledger
 from tests.pipeline_runs import contents, fresh_tree, run
 
 # Of the bytes that an undisturbed run leaves.
@@ -47,6 +47,7 @@ def test_full_disk(
     result = run(mounted)
     text = result.stdout + result.stderr
     assert result.returncode != 0
+    ledger.fired("full disk", f"at {share:.0%} of the results")
     assert "No space left on device" in text, text
     assert "Traceback" not in text, text
     resize(mounted, 8 * whole)
@@ -54,4 +55,4 @@ def test_full_disk(
     assert again.returncode == 0, again.stdout + again.stderr
     assert contents(mounted) == expected
     assert not list(mounted.rglob("*.part"))
-    ledger.add("full disk", f"at {share:.0%} of the results", SENTENCE)
+    ledger.survived(SENTENCE)

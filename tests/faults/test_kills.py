@@ -1,17 +1,17 @@
-"""SIGKILL of the whole run, controller and steps, at random moments."""
+"""SIGKILL of the whole run at random moments, and of the controller alone."""
 
 import os
 import random
+import re
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.faults.children import running_steps
-from tests.faults.conftest import SAME_BYTES, Ledger
-from tests.pipeline_runs import command, contents, fresh_tree, run
+from tests.faults.children import running_steps, start, wait_for_step, wait_for_the_end
+from tests.faults.ledger import SAME_BYTES, SENTENCE, Ledger
+from tests.pipeline_runs import contents, fresh_tree, run
 
 pytestmark = pytest.mark.faults
 
@@ -26,41 +26,48 @@ def test_killed_at_random_moments(
     random_numbers = random.Random(SEED)
     hit: list[str] = []
     while len(hit) < KILLS:
-        with (folder / "controller.log").open("w") as log:
-            process = subprocess.Popen(
-                command("--rerun-incomplete"),
-                cwd=folder,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        process = start(folder, "--rerun-incomplete")
         wait_for_step(process)
         # From a step's first moment to the middle of what comes after it.
         time.sleep(random_numbers.uniform(0, 12))
         steps = running_steps(process.pid)
-        ended = process.poll() is not None
-        if not ended:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            assert run(folder, "--unlock").returncode == 0
-        assert not ended, f"finished after {len(hit)} kills; let them come earlier"
+        assert process.poll() is None, f"finished after {len(hit)} kills; let them come earlier"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         # Between two steps nothing computes: such a kill is survived, but does not count.
         if steps:
             hit.append(" and ".join(steps))
+            ledger.fired("SIGKILL of the run", hit[-1])
+        assert run(folder, "--unlock").returncode == 0
     result = run(folder, "--rerun-incomplete")
     assert result.returncode == 0, result.stdout + result.stderr
     assert contents(folder) == expected
     assert not list(folder.rglob("*.part"))
     assert len(set(hit)) >= 4, hit  # they hit different stages
-    for steps in hit:
-        ledger.add("SIGKILL of the run", steps, SAME_BYTES)
+    ledger.survived(SAME_BYTES)
 
 
-def wait_for_step(process: subprocess.Popen, seconds: float = 120) -> None:
-    """Wait until a step runs."""
-    deadline = time.monotonic() + seconds
-    while not running_steps(process.pid):
-        assert time.monotonic() < deadline, "no step was started"
-        if process.poll() is not None:
-            return
-        time.sleep(0.02)
+@pytest.mark.parametrize("step", ["steps.train", "steps.score.cached_sets"])
+def test_only_the_controller_is_killed(
+    tmp_path: Path, expected: dict[str, bytes], ledger: Ledger, step: str
+) -> None:
+    """Its steps live on beside those of the next controller, and may write the same files."""
+    folder = fresh_tree(tmp_path)
+    first = start(folder)
+    wait_for_step(first, step)
+    first.kill()
+    first.wait()
+    assert step in running_steps(first.pid)
+    ledger.fired("SIGKILL of the controller alone", step)
+    assert run(folder, "--unlock").returncode == 0
+    end, again = SAME_BYTES, run(folder, "--rerun-incomplete")
+    wait_for_the_end(first)
+    if again.returncode:
+        end, text = SENTENCE, again.stdout + again.stderr
+        assert re.search(r"^error: process \d+ on .* is writing ", text, re.M), text
+        assert "Traceback" not in text, text
+        again = run(folder, "--rerun-incomplete")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert contents(folder) == expected
+    assert not list(folder.rglob("*.part"))
+    ledger.survived(end)

@@ -17,6 +17,17 @@ BENCHMARK_TABLES = expand(
     benchmark=BENCHMARKS,
     suffix=["csv", "md", "tex"],
 )
+BENCHMARK_REPORTS = [
+    *[
+        report(
+            f"results/{SCORED_NAME}/tables/benchmark_{name}.csv",
+            category="Tables",
+            caption="../report/benchmark.rst",
+        )
+        for name in BENCHMARKS
+    ],
+    *[table for table in BENCHMARK_TABLES if not table.endswith(".csv")],
+]
 FIGURES = expand(
     f"{RESULTS}/figures/{{name}}.{{suffix}}", name=REPORTED_FIGURES, suffix=["png", "pdf"]
 )
@@ -38,7 +49,7 @@ rule draw_tables:
             for name in REPORTED_TABLES
         ],
         *[table for table in TABLES if not table.endswith(".csv")],
-        [] if EXTENDED else BENCHMARK_TABLES,
+        [] if EXTENDED else BENCHMARK_REPORTS,
     log:
         f"{RESULTS}/logs/tables.log",
     group:
@@ -67,7 +78,7 @@ if EXTENDED:
             numbers=BENCHMARK_NUMBERS,
             published=PUBLISHED_SCORES,
         output:
-            BENCHMARK_TABLES,
+            BENCHMARK_REPORTS,
         log:
             f"{BENCHMARK_LOGS}/tables.log",
         conda:
