@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from steps.config.schema import ChampData, Experiment
+from steps.config.schema import ChampData, Experiment, model_folder
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,11 @@ class Jobs:
 def list_jobs(experiment: Experiment) -> list[Jobs]:
     """Return the jobs of all rules, in the order of the method; rules without a job are left out.
 
-    The download of a generator or reference model that is another model counts as a download of a
-    model.
+    The download of a generator, reference model or judge that is another model counts as a download
+    of a model.
     """
-    downloads = sum(model.source != "local" for model in set(experiment.models.values()))
+    models = experiment.models.values()
+    downloads = len({model_folder(model) for model in models if model.source != "local"})
     evaluation = len(experiment.evaluation_sets)
     runs = len(experiment.trained_methods) * len(experiment.seeds)
     frozen = experiment.training.mode == "upper_layers"

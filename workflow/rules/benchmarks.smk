@@ -17,6 +17,7 @@ if BENCHMARK_DOWNLOADS:
             "resources/benchmarks/{rows}.log",
         wildcard_constraints:
             rows="|".join(map(re.escape, BENCHMARK_DOWNLOADS)),
+        localrule: True
         conda:
             "../../environment.yml"
         params:
