@@ -105,6 +105,8 @@ if BENCHMARKS:
             f"{RESULTS}/logs/benchmark-items-{{benchmark}}.log",
         wildcard_constraints:
             benchmark="|".join(BENCHMARKS),
+        group:
+            "benchmark"
         conda:
             "../../environment.yml"
         resources:
@@ -128,6 +130,8 @@ if BENCHMARKS:
             f"{RESULTS}/logs/benchmark-numbers-{{benchmark}}.log",
         wildcard_constraints:
             benchmark="|".join(BENCHMARKS),
+        group:
+            "benchmark"
         conda:
             "../../environment.yml"
         resources:

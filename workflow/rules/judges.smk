@@ -135,6 +135,8 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
             directory(f"{POLICY}/evaluation/{{use}}"),
         log:
             f"{POLICY_LOGS}/evaluate-{{use}}.log",
+        group:
+            "policies"
         conda:
             "../../environment.yml"
         resources:
@@ -164,6 +166,8 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
             *[path for path in POLICY_TARGETS if not path.endswith((".csv", ".png"))],
         log:
             f"{POLICY_LOGS}/tables.log",
+        group:
+            "policies"
         conda:
             "../../environment.yml"
         resources:
