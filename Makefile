@@ -23,9 +23,10 @@ plan: .venv/installed
 test: .venv/installed
 	python -m pytest --numprocesses 2 --dist loadfile
 
-# On a real SLURM that the tests start; needs root and Debian packages.
+# On a real SLURM that the tests start, the last time with accounting; needs root and Debian packages.
 test-slurm: .venv/installed
 	python -m pytest -m slurm tests/slurm
+	ACCOUNTING=1 python -m pytest -m slurm tests/slurm -k controller_died
 
 # Writes what it tried and what came of it to results/faults; without the first line, some of the
 # tests may be run anew and the table is that of all.

@@ -17,6 +17,7 @@ PARTS = [
     "docs",
     "examples",
     "profiles",
+    "slurm",
     "environment.yml",
 ]
 
@@ -25,10 +26,10 @@ def fresh_tree(folder: Path) -> Path:
     """Copy what the workflow needs of the project to ``folder``."""
     for part in PARTS:
         source = ROOT / part
-        if source.is_dir():
+        if source.is_dir() and not source.is_symlink():
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy(source, folder / part)
+            shutil.copy(source, folder / part, follow_symlinks=False)
     return folder
 
 

@@ -446,3 +446,8 @@ def test_a_judge_of_the_hub_needs_a_pinned_commit(tmp_path: Path) -> None:
     judges = load_experiment(extended(tmp_path, change)).policy.evaluation.judges
     with pytest.raises(WorkflowError, match=r"judges\.qrm\.revision is not set; give the full"):
         check_pinned(judges)
+    hub["revision"] = "0" * 40
+    experiment = load_experiment(extended(tmp_path, change))
+    check_pinned(experiment.policy.evaluation.hub_judges)
+    role = "policy.evaluation.judges.qrm"
+    assert downloads(experiment)[f"some--judge@{'0' * 40}"] == role

@@ -106,12 +106,12 @@ def experiment(tmp_path: Path, **changes) -> Path:
     return path
 
 
-def download(hub: Hub, tmp_path: Path, what: str, **changes):
-    """Run the download of one set, or of the model, into ``tmp_path/out``."""
+def download(hub: Hub, tmp_path: Path, what: str, *options: str, **changes):
+    """Run the download of one set, or of a model, into ``tmp_path/out``."""
     arguments = ["model"] if what == "model" else ["data", "--set", what]
     arguments += ["--experiment", str(experiment(tmp_path, **changes))]
     arguments += ["--output", str(tmp_path / "out"), "--card", str(tmp_path / "card.json")]
-    return hub.run(tmp_path, "steps.download", *arguments)
+    return hub.run(tmp_path, "steps.download", *arguments, *options)
 
 
 def prepare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *raw: Path) -> dict:
@@ -257,6 +257,27 @@ def test_a_model_of_the_hub(hub: Hub, tmp_path: Path, backbone: Path) -> None:
     assert json.loads((tmp_path / "card.json").read_text())["revision"] == COMMIT
     files = [request for request in hub.asked if "/resolve/" in request]
     assert files and all(f"/resolve/{COMMIT}/" in request for request in files)
+
+
+def test_a_judge_of_the_hub_is_fetched_with_its_code_at_its_commit(
+    hub: Hub, tmp_path: Path, backbone: Path
+) -> None:
+    hub.repositories["models/some/judge"] = model(backbone)
+    hub.repositories["models/some/judge"].files["head.py"] = b"# its own class"
+    own = {"source": "hub", "id": "some/judge", "trust_remote_code": True}
+    sampling = {"policies": {"samples": 1, "max_new_tokens": 8}}
+    policy = {"held_out": "out_of_distribution", "sampling": sampling}
+
+    def fetch(**pinned: str):
+        judges = {"judges": {"theirs": own | pinned}}
+        role = ["--role", "policy.evaluation.judges.theirs"]
+        return download(hub, tmp_path, "model", *role, policy=policy | {"evaluation": judges})
+
+    check_failure(fetch(), tmp_path, ["judges.theirs.revision is not set"])
+    result = fetch(revision=COMMIT)
+    assert result.returncode == 0, result.stderr
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"head.py", *(path.name for path in backbone.iterdir())}
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from steps.config.cluster import FILE, Cluster, read_cluster
-from steps.config.resources import MODEL_RULES, read_plan, rule_resources, settings_hash
+from steps.config.cluster import FILE, Cluster, RuleNumbers, read_cluster
+from steps.config.cluster_rules import CPU_RULES, MODEL_RULES
+from steps.config.resources import read_plan, rule_resources, settings_hash
 from steps.errors import UserError
 from steps.files import write_json
 from tests.conftest import ROOT
 
-CPU_RULES = ("prepare_groups", "select_groups", "make_pairs", "frozen_layers", "evaluate")
 LAB = Cluster(memory_mb=1000, memory_factor=1.5, runtime_factor=2.0, snakemake_mb=100)
 
 
@@ -40,8 +40,20 @@ def test_a_retry_asks_for_more_than_the_plan(experiment) -> None:
     assert (found["mem_mb"], found["runtime"]) == (2 * 600 + 100, 2 * 14 + 1)
     unknown = asked("score", experiment)
     assert (unknown["mem_mb"], unknown["runtime"]) == (2 * 1000 + 100, 2 * 120 + 1)
-    short = LAB.model_copy(update={"longest_minutes": 20})
-    assert asked("score", experiment, short, planned)["runtime"] == 20
+    small = LAB.model_copy(update={"longest_minutes": 20, "largest_memory_mb": 1200})
+    found = asked("score", experiment, small, planned)
+    assert (found["mem_mb"], found["runtime"]) == (1200, 20)
+
+
+def test_a_rule_has_numbers_of_its_own(experiment) -> None:
+    """They stand for the plan's and the file's, without a factor; what is not said is as before."""
+    rules = {"score": RuleNumbers(memory_mb=50), "sample": RuleNumbers(runtime_minutes=9)}
+    cluster = LAB.model_copy(update={"rules": rules})
+    planned = {"score": {"mem_mb": 400, "runtime_minutes": 7}}
+    found = asked("score", experiment, cluster, planned)
+    assert (found["mem_mb"], found["runtime"]) == (2 * 50 + 100, 2 * 14 + 1)
+    found = asked("sample", experiment, cluster, planned)
+    assert (found["mem_mb"], found["runtime"]) == (2 * 1000 + 100, 2 * 9 + 1)
 
 
 def test_a_plan_of_other_settings_is_not_used(experiment, tmp_path: Path, capsys) -> None:
@@ -69,11 +81,17 @@ def test_trainings_get_their_processes_and_others_one(
     experiment = experiment.model_copy(update={"threads": 3})
     found = asked("train", experiment, cluster)
     assert re.fullmatch(launch, found["launch"])
-    assert found["gpu"] == nodes * processes
+    # On one node those of the job, on several those of each: SLURM may spread a job's unevenly.
+    gpus = {"gpu": processes} if nodes == 1 else {"gres": f"gpu:{processes}"}
+    assert {key: found[key] for key in ("gpu", "gres") if key in found} == gpus
     assert found["cpus_per_task"] == processes * 3
     assert found["mem_mb"] == 2 * processes * 1000 + 100  # of a node
     assert found.get("nodes") == (None if nodes == 1 else nodes)
     assert asked("score", experiment, cluster)["gpu"] == 1
+    found = asked("train", experiment, cluster.model_copy(update={"gpu_model": "a100"}))
+    assert (found.get("gpu_model"), found.get("gres")) == (
+        ("a100", None) if nodes == 1 else (None, f"gpu:a100:{processes}")
+    )
 
 
 def test_the_shipped_file_says_the_defaults() -> None:
@@ -85,3 +103,7 @@ def test_a_mistake_in_the_file_is_one_sentence() -> None:
         read_cluster({"acount": "me"})
     with pytest.raises(UserError, match=r"cluster\.yaml: cluster: nodes must be at least 1"):
         read_cluster({"nodes": 0})
+    with pytest.raises(UserError, match=r"unknown key 'rules\.sample\.memory'; did you mean"):
+        read_cluster({"rules": {"sample": {"memory": 1}}})
+    with pytest.raises(UserError, match=r"cluster\.rules: unknown rule 'smple'; did you mean 'sa"):
+        read_cluster({"rules": {"smple": {"memory_mb": 1}}})

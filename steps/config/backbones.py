@@ -32,18 +32,22 @@ class LocalBackbone(Section):
     path: str
 
 
-class HubBackbone(Section):
-    """A model of the Hugging Face hub."""
+class HubModel(Section):
+    """A model of the Hugging Face hub, whatever it is for."""
 
     source: Literal["hub"]
     id: str
     revision: str | None = None  # branch, tag, or best a commit's full hash; null: the main branch
-    trust_remote_code: bool = False
+    trust_remote_code: bool = False  # consent to run the code that comes with the model
 
     @property
     def pinned(self) -> bool:
         """Whether the revision is the full hash of a commit, which cannot move."""
         return re.fullmatch("[0-9a-f]{40}", self.revision or "") is not None
+
+
+class HubBackbone(HubModel):
+    """A language model of the hub."""
 
     @model_validator(mode="after")
     def _pin_remote_code(self) -> "HubBackbone":
@@ -57,7 +61,7 @@ Backbone = Annotated[
 ]
 
 
-def model_folder(model: Backbone) -> Path:
+def model_folder(model: Backbone | HubModel) -> Path:
     """Where a model lies once the download step has run (relative to the root)."""
     match model:
         case SmolLM2Backbone():
@@ -66,5 +70,5 @@ def model_folder(model: Backbone) -> Path:
             return Path(f"resources/models/tiny-{hidden}x{layers}-seed{seed}")
         case LocalBackbone(path=path):
             return Path(path)
-        case HubBackbone(id=name, revision=revision):
+        case HubModel(id=name, revision=revision):
             return Path("resources/models") / f"{name}@{revision or 'main'}".replace("/", "--")

@@ -5,11 +5,19 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from steps.config.cluster_rules import RULES
 from steps.config.messages import describe
 from steps.config.section import Section
-from steps.errors import UserError
+from steps.errors import UserError, nearest
 
 FILE = Path("slurm/cluster.yaml")
+
+
+class RuleNumbers(Section):
+    """What the jobs of one rule ask for, instead of the plan's numbers and the file's own."""
+
+    memory_mb: int | None = Field(None, gt=0)
+    runtime_minutes: int | None = Field(None, gt=0)
 
 
 class Cluster(Section):
@@ -27,8 +35,10 @@ class Cluster(Section):
     memory_factor: float = Field(1.3, ge=1)
     runtime_factor: float = Field(2.0, ge=1)
     snakemake_mb: int = Field(500, ge=0)
+    largest_memory_mb: int | None = Field(None, gt=0)
     longest_minutes: int = Field(1440, gt=0)
     seconds_to_save: int = Field(120, ge=0)
+    rules: dict[str, RuleNumbers] = Field({})
 
     def launch(self, threads: int) -> str:
         """Return the command line that starts a training's processes, up to the module's name.
@@ -60,9 +70,13 @@ def read_cluster(content: Any) -> Cluster:
     """Validate the section ``cluster`` of the file.
 
     Raises:
-        UserError: naming the key and the nearest known key or the expected type.
+        UserError: naming the key and the nearest known key or rule, or the expected type.
     """
     try:
-        return Cluster.model_validate(content)
+        cluster = Cluster.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{FILE}: cluster: {describe(error, content, Cluster)}") from None
+    for rule in cluster.rules:
+        if rule not in RULES:
+            raise UserError(f"{FILE}: cluster.rules: unknown rule '{rule}'; {nearest(rule, RULES)}")
+    return cluster

@@ -4,8 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from steps.config.backbones import HubModel
 from steps.config.lora import Lora
 from steps.config.section import Commit, Section
+from steps.errors import UserError
 
 
 class Dpo(Section):
@@ -51,14 +53,23 @@ class TrainedJudge(Section):
     train_on: str  # an evaluation set that is not the one the policies answer
 
 
-class HubJudge(Section):
+class HubJudge(HubModel):
     """A reward model of the Hugging Face hub."""
 
-    source: Literal["hub"]
-    id: str
     revision: Commit | None = None  # null: nothing runs until it is set, a dry run does
-    trust_remote_code: bool = False  # consent to run the code that comes with the model
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16 on GPUs only; a CPU computes in fp32
+
+    def check_pinned(self, key: str) -> None:
+        """Check that the commit is set.
+
+        Args:
+            key: of the judge in the experiment file.
+        """
+        if self.revision is None:
+            raise UserError(
+                f"{key}.revision is not set; give the full hash of the commit of {self.id} that "
+                "you have looked at"
+            )
 
 
 Judge = Annotated[TrainedJudge | HubJudge, Field(discriminator="source")]
@@ -69,3 +80,8 @@ class PolicyEvaluation(Section):
 
     judges: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")], Judge] = Field({})
     tokens_per_batch: int = Field(4096, gt=0)  # of the judges' and the reference's passes
+
+    @property
+    def hub_judges(self) -> dict[str, HubJudge]:
+        """The judges that the download step fetches from the hub."""
+        return {name: j for name, j in self.judges.items() if isinstance(j, HubJudge)}

@@ -1,8 +1,9 @@
 """What each rule asks of a cluster: the numbers of the plan, and more of them after a failure.
 
 ``python -m steps.plan --output results/<name>/plan.json`` writes the numbers, see
-`steps.plan.resources`; where it did not, the file of `steps.config.cluster` has them. Snakemake
-reads the Snakefile anew in every job, so this module does not import torch.
+`steps.plan.resources`; where it did not, the file of `steps.config.cluster` has them, and there a
+rule may have numbers of its own. Snakemake reads the Snakefile anew in every job, so this module
+does not import torch.
 """
 
 import hashlib
@@ -12,15 +13,11 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from steps.config.cluster import Cluster
+from steps.config.cluster import Cluster, RuleNumbers
+from steps.config.cluster_rules import MODEL_RULES, TRAININGS
 from steps.config.schema import Experiment
 from steps.files import read_json
 
-# They use a GPU.
-MODEL_RULES = ("train_generator", "cache_train", "cache", "train", "score", "score_reference")
-MODEL_RULES += ("sample", "sample_solutions", "score_samples", "judge")
-MODEL_RULES += ("reference_log_probabilities", "train_policy", "divergence")
-TRAININGS = ("train_generator", "train")
 SNAKEMAKE_MINUTES = 1  # that it takes to start inside the job
 
 
@@ -52,13 +49,15 @@ def rule_resources(
     Each attempt asks for more memory and time than the one before; what a job lacked is not
     known where the cluster has no accounting.
     """
-    numbers = planned.get(rule, {})
+    numbers, own = planned.get(rule, {}), cluster.rules.get(rule, RuleNumbers())
     training = rule in TRAININGS
     nodes, processes = (cluster.nodes, cluster.processes_per_node) if training else (1, 1)
-    memory = _or(numbers.get("mem_mb"), cluster.memory_factor, cluster.memory_mb) * processes
-    minutes = _or(numbers.get("runtime_minutes"), cluster.runtime_factor, cluster.runtime_minutes)
+    memory = own.memory_mb or _or(numbers.get("mem_mb"), cluster.memory_factor, cluster.memory_mb)
+    minutes = own.runtime_minutes or _or(
+        numbers.get("runtime_minutes"), cluster.runtime_factor, cluster.runtime_minutes
+    )
     asked = {
-        "mem_mb": _scaled(memory, cluster.snakemake_mb),
+        "mem_mb": _scaled(memory * processes, cluster.snakemake_mb, cluster.largest_memory_mb),
         "runtime": _scaled(
             minutes / (nodes * processes), SNAKEMAKE_MINUTES, cluster.longest_minutes
         ),
@@ -71,9 +70,7 @@ def rule_resources(
     if partition is not None:
         asked["slurm_partition"] = partition
     if gpu:
-        asked["gpu"] = nodes * processes
-        if cluster.gpu_model is not None:
-            asked["gpu_model"] = cluster.gpu_model
+        asked |= _gpus(nodes, processes, cluster.gpu_model)
     if training:
         asked |= {
             "launch": cluster.launch(experiment.threads),
@@ -83,6 +80,17 @@ def rule_resources(
         # The rule starts its own srun on all nodes: to the executor that is an MPI job.
         asked |= {"mpi": "srun", "nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0}
     return asked
+
+
+def _gpus(nodes: int, processes: int, model: str | None) -> dict[str, str | int]:
+    """Ask for a GPU for each process of a node.
+
+    `gpu` counts those of the whole job, which SLURM may spread unevenly over several nodes; `gres`
+    counts those of a node.
+    """
+    if nodes > 1:
+        return {"gres": ":".join(["gpu", *filter(None, [model]), str(processes)])}
+    return {"gpu": processes} | ({} if model is None else {"gpu_model": model})
 
 
 def _or(planned: int | None, factor: float, otherwise: int) -> float:

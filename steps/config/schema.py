@@ -14,6 +14,7 @@ from steps.config.backbones import (
     model_folder,
 )
 from steps.config.benchmarks import BenchmarkData
+from steps.config.dpo import HubJudge
 from steps.config.generator import Cache, FineTuning, Generator
 from steps.config.hub_data import HubData, HubSet, Prm800kData, SkyworkData, UnifiedFeedbackData
 from steps.config.lora import Lora
@@ -201,10 +202,12 @@ class Experiment(Section):
         return self.generator.model or self.backbone
 
     @property
-    def models(self) -> dict[str, Backbone]:
+    def models(self) -> dict[str, Backbone | HubJudge]:
         """The models that an experiment starts from, by their role."""
-        references = {f"reference_models.{n}": m for n, m in self.reference_models.items()}
-        return {"backbone": self.backbone, "generator": self.generator_model} | references
+        models = {"backbone": self.backbone, "generator": self.generator_model}
+        models |= {f"reference_models.{n}": m for n, m in self.reference_models.items()}
+        judges = self.policy.evaluation.hub_judges if self.policy else {}
+        return models | {f"policy.evaluation.judges.{n}": j for n, j in judges.items()}
 
     @property
     def generator_is_backbone(self) -> bool:

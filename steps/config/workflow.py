@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,7 @@ def _methods_may_not_fit(experiment: Experiment) -> bool:
 def check_pinned(judges: dict[str, HubJudge]) -> None:
     """Refuse to start with a judge of the hub whose commit is not set."""
     for name, judge in judges.items():
-        if judge.revision is None:
-            raise WorkflowError(
-                f"policy.evaluation.judges.{name}.revision is not set; give the full hash of the "
-                f"commit of {judge.id} that you have looked at"
-            )
+        _checked(partial(judge.check_pinned, f"policy.evaluation.judges.{name}"))
 
 
 def depends(experiment: Experiment, sections: list[str], code: list[str]) -> dict[str, Any]:

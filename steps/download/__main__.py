@@ -5,8 +5,10 @@ from pathlib import Path
 
 from steps.benchmarks.registry import BENCHMARKS
 from steps.config import load_experiment
+from steps.config.backbones import Backbone, HubModel, LocalBackbone, SmolLM2Backbone
+from steps.config.dpo import HubJudge
 from steps.config.hub_data import Prm800kData
-from steps.config.schema import Backbone, Experiment, HubBackbone, LocalBackbone, SmolLM2Backbone
+from steps.config.schema import Experiment
 from steps.errors import UserError, nearest, run_command
 from steps.files import file_hashes
 from steps.provenance import RunCard
@@ -14,14 +16,14 @@ from steps.provenance import RunCard
 MODEL_KEYS = {"generator": "generator.model"}  # where the key is not the role's name
 
 
-def _download_model(model: Backbone, role: str, output: Path) -> str | None:
+def _download_model(model: Backbone | HubJudge, role: str, output: Path) -> str | None:
     """Fetch or make a model; return the commit that it was fetched at, if it is of the hub."""
     match model:
         case SmolLM2Backbone():
             from steps.download.smollm2 import download_smollm2
 
             download_smollm2(output)
-        case HubBackbone():
+        case HubModel():
             from steps.download.hub import download_hub
 
             commit = download_hub(model, output)
@@ -91,9 +93,11 @@ def _download_prompts(experiment: Experiment, output: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m steps.download", description=__doc__)
     what = parser.add_subparsers(dest="what", required=True)
-    model = what.add_parser("model", help="fetch or make a language model of an experiment")
+    model = what.add_parser("model", help="fetch or make a model of an experiment")
     model.add_argument(
-        "--role", default="backbone", help="backbone, generator or reference_models.NAME"
+        "--role",
+        default="backbone",
+        help="backbone, generator, reference_models.NAME or policy.evaluation.judges.NAME",
     )
     model.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
     model.add_argument("--output", type=Path, required=True, help="model folder to write")
@@ -140,6 +144,8 @@ def main() -> None:
             hint = nearest(arguments.role, list(experiment.models))
             raise UserError(f"--role: {arguments.experiment} has no '{arguments.role}'; {hint}")
         wanted = experiment.models[arguments.role]
+        if isinstance(wanted, HubJudge):
+            wanted.check_pinned(arguments.role)
         card = RunCard("download", wanted.model_dump(), experiment=experiment)
         commit = _download_model(wanted, arguments.role, arguments.output)
         facts = {"revision": commit} if commit else {}

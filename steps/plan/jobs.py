@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from steps.config.hub_data import Prm800kData
-from steps.config.schema import ChampData, Experiment
+from steps.config.schema import ChampData, Experiment, model_folder
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class Jobs:
 def list_jobs(experiment: Experiment) -> list[Jobs]:
     """Return the jobs of all rules, in the order of the method; rules without a job are left out.
 
-    The download of a generator or reference model that is another model counts as a download of a
-    model. The jobs of a part `policy` are not among them.
+    The download of a generator, reference model or judge that is another model counts as a download
+    of a model. The other jobs of a part `policy` are not among them.
     """
-    downloads = sum(model.source != "local" for model in set(experiment.models.values()))
+    models = experiment.models.values()
+    downloads = len({model_folder(model) for model in models if model.source != "local"})
     evaluation = len(experiment.evaluation_sets)
     runs = len(experiment.trained_methods) * len(experiment.seeds)
     frozen = experiment.training.mode == "upper_layers"

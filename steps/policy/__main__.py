@@ -65,8 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     kl.add_argument("--reference-model", type=Path, required=True, help="folder it started from")
     judge = actions.add_parser("judge", help="rewards of one judge for the samples of policies")
     judge.add_argument("--judge", required=True, help="its name in policy.evaluation.judges")
-    judge.add_argument("--model", required=True, help="model folder, or id on the hub")
-    for command in (reference, train, kl):
+    for command in (reference, train, kl, judge):
         command.add_argument("--model", type=Path, required=True, help="model folder")
     _add_check(actions)
     evaluate = actions.add_parser("evaluate", help="compare the policies")

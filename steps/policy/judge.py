@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -33,7 +32,6 @@ def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
     hub = isinstance(judge, HubJudge)
     model = open_reward_model(
         arguments.model,
-        revision=judge.revision if hub else None,
         trust_remote_code=hub and judge.trust_remote_code,
         precision=judge.precision if hub else experiment.training.precision,
     )
@@ -50,7 +48,7 @@ def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
         pq.write_table(table, temporary, compression="zstd")
     facts = {"judge": model.name, "judge_files": model.content_hash}
     facts["tokens"] = int(rows["tokens"].sum())
-    inputs = arguments.samples if hub else [Path(arguments.model), *arguments.samples]
+    inputs = [arguments.model, *arguments.samples]
     card.write(arguments.card, inputs, [arguments.output], **facts)
 
 

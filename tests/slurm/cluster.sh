@@ -154,7 +154,8 @@ up() {
 }
 
 down() {
-  scancel --user=root 2>/dev/null || true
+  # Of the lab, whatever SLURM this machine's configuration names.
+  ! alive slurmctld || SLURM_CONF=$ROOT/slurm.conf scancel --user=root 2>/dev/null || true
   for name in "${DAEMONS[@]}"; do
     alive "$name" && kill "$(cat "$ROOT/$name.pid")"
     for _ in $(seq 40); do alive "$name" || break; sleep 0.5; done

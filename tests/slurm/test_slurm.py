@@ -52,7 +52,7 @@ def test_a_training_that_everything_happens_to_ends_with_the_same_bytes(
     cached.plan(mem_mb=300)
     controller = cached.start()
     first = cached.wait_for_training(controller)
-    assert "memory" in cached.slurm_logs()  # of the attempts before
+    assert "exceeded memory limit" in cached.slurm_logs()  # SLURM's words on the attempts before
 
     scontrol("update", f"jobid={first['id']}", "timelimit=1")
     second = cached.wait_for_training(controller, after=first)
@@ -76,6 +76,8 @@ def test_one_command_goes_on_after_the_controller_died(cached: Tree, local: Tree
     cached.write_cluster()
     controller = cached.start()
     job = cached.wait_for_training(controller)
+    assert cached.start("slurm/resume").wait() == 1  # its controller lives
+    assert job["id"] in ids(cached)
     controller.kill()
     controller.wait()
     assert job["id"] in ids(cached)  # it outlives its controller

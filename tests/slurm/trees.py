@@ -35,7 +35,6 @@ class Tree:
         changes = {"epochs": 300, "checkpoint_steps": 50, "learning_rate": 0.003}
         content["training"] |= changes
         (self.folder / f"config/{NAME}.yaml").write_text(yaml.safe_dump(content))
-        (self.folder / "slurm").symlink_to("workflow/profiles/slurm")
 
     def write_cluster(self, **values: int | bool) -> None:
         """Set what the lab's nodes are, and ``values``."""

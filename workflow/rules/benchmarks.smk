@@ -23,6 +23,7 @@ if BENCHMARK_DOWNLOADS:
             "resources/benchmarks/{rows}.log",
         wildcard_constraints:
             rows="|".join(map(re.escape, BENCHMARK_DOWNLOADS)),
+        localrule: True
         conda:
             "../../environment.yml"
         params:
@@ -113,6 +114,8 @@ if BENCHMARKS:
             f"{BENCHMARK_LOGS}/benchmark-items-{{benchmark}}.log",
         wildcard_constraints:
             benchmark="|".join(BENCHMARKS),
+        group:
+            "benchmark"
         conda:
             "../../environment.yml"
         resources:
@@ -136,6 +139,8 @@ if BENCHMARKS:
             f"{BENCHMARK_LOGS}/benchmark-numbers-{{benchmark}}.log",
         wildcard_constraints:
             benchmark="|".join(BENCHMARKS),
+        group:
+            "benchmark"
         conda:
             "../../environment.yml"
         resources:

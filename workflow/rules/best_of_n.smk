@@ -35,6 +35,8 @@ if OWN.policy is not None and "best_of_n" in OWN.policy.sampling:
             f"{BEST_OF_N}/tables/best_of_n_comparisons.tex",
         log:
             f"{POLICY_LOGS}/best_of_n.log",
+        group:
+            "best_of_n"
         conda:
             "../../environment.yml"
         resources:
@@ -64,6 +66,8 @@ if OWN.policy is not None and "best_of_n" in OWN.policy.sampling:
             *expand(f"{BEST_OF_N}/figures/{{name}}.pdf", name=PICK_FIGURES),
         log:
             f"{POLICY_LOGS}/draw_best_of_n.log",
+        group:
+            "best_of_n"
         conda:
             "../../environment.yml"
         resources:

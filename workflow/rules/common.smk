@@ -2,6 +2,7 @@
 from functools import partial
 
 from steps.code import method_hash
+from steps.config.backbones import model_folder
 from steps.config.resources import read_plan, rule_resources
 from steps.config.workflow import (
     check_pinned,

@@ -1,7 +1,7 @@
 # Stage 1: language models and raw data, which experiments share. What each sets otherwise is derived
 # from `output`: such a parameter Snakemake does not compare, so nothing is fetched again for another
 # experiment.
-MODEL_ROLES = downloads(EXPERIMENT)
+MODEL_ROLES = downloads(OWN)
 
 if MODEL_ROLES:
 
@@ -9,17 +9,19 @@ if MODEL_ROLES:
         output:
             directory("resources/models/{folder}"),
         log:
-            f"{RESULTS}/logs/download-{{folder}}.log",
+            f"results/{OWN_NAME}/logs/download-{{folder}}.log",
         wildcard_constraints:
             folder="|".join(map(re.escape, MODEL_ROLES)),
         localrule: True
         conda:
             "../../environment.yml"
         params:
-            depends=depends(EXPERIMENT, [], ["download"]),
-            experiment=lambda wildcards, output: FILE,
+            depends=depends(OWN, [], ["download"]),
+            experiment=lambda wildcards, output: OWN_FILE,
             role=lambda wildcards, output: MODEL_ROLES[wildcards.folder],
-            card=lambda wildcards, output: f"{RESULTS}/cards/download-{wildcards.folder}.json",
+            card=lambda wildcards, output: (
+                f"results/{OWN_NAME}/cards/download-{wildcards.folder}.json"
+            ),
         shell:
             "python -m steps.download model --experiment {params.experiment}"
             " --role {params.role} --output {output} --card {params.card} 2>&1 | tee {log}"

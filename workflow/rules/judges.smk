@@ -4,11 +4,11 @@ POLICY_TARGETS = []
 if OWN.policy is not None:
     JUDGES = OWN.policy.evaluation.judges
     OWN_JUDGES = {name: judge for name, judge in JUDGES.items() if judge.source == "trained"}
-    HUB_JUDGES = {name: judge for name, judge in JUDGES.items() if judge.source == "hub"}
+    HUB_JUDGES = OWN.policy.evaluation.hub_judges
     JUDGE_FOLDERS = {
         name: f"{POLICY}/judges/{judge.method}/seed{judge.seed}"
         for name, judge in OWN_JUDGES.items()
-    }
+    } | {name: str(model_folder(judge)) for name, judge in HUB_JUDGES.items()}
     LEARNT_FROM = {(judge.method, judge.seed): judge.train_on for judge in OWN_JUDGES.values()}
 
     onstart:
@@ -78,11 +78,9 @@ if OWN.policy is not None:
 
     rule judge:
         input:
-            model=lambda wildcards: JUDGE_FOLDERS.get(wildcards.judge, []),
+            model=lambda wildcards: JUDGE_FOLDERS[wildcards.judge],
             check=lambda wildcards: (
-                f"{JUDGE_FOLDERS[wildcards.judge]}.json"
-                if wildcards.judge in JUDGE_FOLDERS
-                else []
+                f"{JUDGE_FOLDERS[wildcards.judge]}.json" if wildcards.judge in OWN_JUDGES else []
             ),
             # Best-of-N picks among the answers of one policy.
             samples=lambda wildcards: expand(
@@ -102,13 +100,10 @@ if OWN.policy is not None:
             depends=depends(OWN, ["threads"], [".", "policy", "score"]),
             judge=lambda wildcards: OWN.policy.evaluation.judges[wildcards.judge].model_dump(),
             experiment=OWN_FILE,
-            model=lambda wildcards, input: (
-                HUB_JUDGES[wildcards.judge].id if wildcards.judge in HUB_JUDGES else input.model
-            ),
             card=f"{POLICY_CARDS}/judge-{{use}}-{{judge}}.json",
         shell:
             "python -m steps.policy judge --experiment {params.experiment}"
-            " --judge {wildcards.judge} --model {params.model} --samples {input.samples}"
+            " --judge {wildcards.judge} --model {input.model} --samples {input.samples}"
             " --output {output} --card {params.card} 2>&1 | tee {log}"
 
 
@@ -143,6 +138,8 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
             directory(f"{POLICY}/evaluation/{{use}}"),
         log:
             f"{POLICY_LOGS}/evaluate-{{use}}.log",
+        group:
+            "policies"
         conda:
             "../../environment.yml"
         resources:
@@ -172,6 +169,8 @@ if OWN.policy is not None and OWN.policy.dpo is not None:
             *[path for path in POLICY_TARGETS if not path.endswith((".csv", ".png"))],
         log:
             f"{POLICY_LOGS}/tables.log",
+        group:
+            "policies"
         conda:
             "../../environment.yml"
         resources:

@@ -1,0 +1,78 @@
+"""``slurm/resume`` with stand-ins for SLURM's commands; tests/slurm runs it on a real one."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+SCRIPT = ROOT / "workflow/profiles/slurm/resume"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working folder that is reached through a link; the stand-ins write what was called."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "bin").mkdir()
+    # A cancelled job is gone; that of another folder stays.
+    own = f'[ -e {tmp_path}/scancel ] || echo "7|{tmp_path}/real"'
+    stand_in(tmp_path, "squeue", f'{own}; echo "8|{tmp_path}/elsewhere"')
+    for name in ("scancel", "snakemake"):
+        stand_in(tmp_path, name, f'echo "$*" >>{tmp_path}/{name}')
+    return tmp_path
+
+
+def stand_in(folder: Path, name: str, command: str) -> None:
+    path = folder / "bin" / name
+    path.write_text(f"#!/bin/bash\n{command}\n")  # with env the process would have bash's name
+    path.chmod(0o755)
+
+
+def resume(folder: Path) -> tuple[int, str]:
+    """Return the exit status and the errors."""
+    path = f"{folder}/bin:{os.environ['PATH']}"
+    result = subprocess.run(
+        [SCRIPT, "all"],
+        cwd=folder / "link",
+        # A shell that went through the link says so; bash believes it.
+        env=os.environ | {"PATH": path, "PWD": str(folder / "link")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return result.returncode, result.stderr
+
+
+def test_jobs_of_the_folder_are_cancelled_wherever_a_link_leads(folder: Path) -> None:
+    assert resume(folder) == (0, "")
+    assert (folder / "scancel").read_text() == "--quiet 7\n"
+    unlock, again = (folder / "snakemake").read_text().splitlines()
+    assert (unlock, again) == ("--profile slurm --unlock all", "--profile slurm all")
+
+
+def test_nothing_starts_where_squeue_cannot_tell_whether_jobs_are_left(folder: Path) -> None:
+    fails = f"[ ! -e {folder}/scancel ] || {{ echo 'Unable to contact slurm' >&2; exit 1; }}"
+    stand_in(folder, "squeue", f'{fails}; echo "7|{folder}/real"')
+    code, errors = resume(folder)
+    assert code == 1 and "Unable to contact" in errors
+    assert not (folder / "snakemake").exists()
+
+
+def test_nothing_is_cancelled_while_the_controller_lives(folder: Path) -> None:
+    stand_in(folder, "snakemake", "echo started; read -r")
+    living = subprocess.Popen(
+        [folder / "bin/snakemake", "all"],
+        cwd=folder / "real",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        living.stdout.readline()
+        code, errors = resume(folder)
+        assert code == 1 and f"process {living.pid}; let it finish" in errors
+        assert not (folder / "scancel").exists()
+    finally:
+        living.communicate(b"\n")

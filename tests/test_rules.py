@@ -1,0 +1,32 @@
+"""Promises of the workflow's rules, read from their files."""
+
+import re
+
+import pytest
+
+from steps.config.cluster_rules import RULES
+from tests.conftest import ROOT
+
+# The text of every rule with a command, by its name. One that only changes another rule
+# (`use rule ... with`) asks for what that one asks for, unless it says otherwise.
+TEXTS = {
+    name: text
+    for file in sorted((ROOT / "workflow/rules").glob("*.smk"))
+    for name, text in re.findall(
+        r"^ *rule (\w+):\n(.*?)(?=^ *(?:use )?rule |\Z)", file.read_text(), re.M | re.S
+    )
+    if "shell:" in text
+}
+ASKED = r'\*\*ask\("(\w+)"\)'
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_rule_runs_on_the_login_node_or_asks_under_its_own_name(name: str) -> None:
+    local = "localrule: True" in TEXTS[name]
+    assert local == name.startswith("download_")  # nodes may have no way out
+    assert re.findall(ASKED, TEXTS[name]) == ([] if local else [name])
+
+
+def test_the_names_of_the_rules_are_all_that_ask() -> None:
+    texts = [file.read_text() for file in (ROOT / "workflow/rules").glob("*.smk")]
+    assert sorted(RULES) == sorted(name for text in texts for name in re.findall(ASKED, text))
