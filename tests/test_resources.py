@@ -107,3 +107,12 @@ def test_a_mistake_in_the_file_is_one_sentence() -> None:
         read_cluster({"rules": {"sample": {"memory": 1}}})
     with pytest.raises(UserError, match=r"cluster\.rules: unknown rule 'smple'; did you mean 'sa"):
         read_cluster({"rules": {"smple": {"memory_mb": 1}}})
+    with pytest.raises(UserError, match=r"cluster: `fsdp` shards a model over several processes"):
+        read_cluster({"fsdp": True})
+
+
+def test_only_reward_models_are_sharded(experiment) -> None:
+    cluster = Cluster(processes_per_node=4, fsdp=True)
+    assert asked("train", experiment)["fsdp"] == ""
+    assert asked("train", experiment, cluster)["fsdp"] == " --fsdp"
+    assert "fsdp" not in asked("train_generator", experiment, cluster)

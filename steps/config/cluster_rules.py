@@ -9,17 +9,10 @@ MODEL_RULES = (
     *("score_samples", "judge", "reference_log_probabilities", "train_policy", "divergence"),
 )
 CPU_RULES = (
-    *(
-        "problems",
-        "prepare_groups",
-        "select_groups",
-        "make_pairs",
-        "frozen_layers",
-        "score_ensemble",
-    ),
-    *("benchmark_groups", "benchmark_items", "benchmark_numbers"),
-    *("evaluate", "draw_tables", "draw_benchmarks", "draw_figures"),
-    *("export", "release_prompts", "select_policy_pairs", "check_judge", "evaluate_policies"),
+    *("problems", "prepare_groups", "select_groups", "make_pairs", "frozen_layers"),
+    *("score_ensemble", "benchmark_groups", "benchmark_items", "benchmark_numbers"),
+    *("evaluate", "draw_tables", "draw_benchmarks", "draw_figures", "export"),
+    *("release_prompts", "select_policy_pairs", "check_judge", "evaluate_policies"),
     *("draw_policies", "best_of_n", "draw_best_of_n"),
 )
 RULES = MODEL_RULES + CPU_RULES
