@@ -1,7 +1,7 @@
-"""Rows of a benchmark that no model can be asked about, and why.
+"""Rows of a benchmark that are left out, and why.
 
-They are not among the groups; the metadata of the groups' file lists them, so that the per-item
-results and the numbers can say so.
+Those that no model can be asked about are not among the groups; the metadata of the groups' file
+lists them, so that the per-item results and the numbers can say so.
 """
 
 import json
