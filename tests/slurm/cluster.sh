@@ -55,7 +55,7 @@ SwitchType=switch/none
 ReturnToService=0
 SlurmctldTimeout=30
 SlurmdTimeout=20
-MinJobAge=300
+MinJobAge=3600
 KillWait=10
 InactiveLimit=0
 SchedulerType=sched/backfill
@@ -99,9 +99,10 @@ start_accounting() {
   local socket=$ROOT/mariadb.socket
   [ -d "$ROOT/mariadb/mysql" ] || mariadb-install-db --no-defaults --user=root \
     --datadir="$ROOT/mariadb" --auth-root-authentication-method=socket --skip-test-db >/dev/null
-  alive mariadb || setsid mariadbd --no-defaults --user=root --datadir="$ROOT/mariadb" \
+  # In braces: else a shell stays behind, and keeps the output open that a caller reads.
+  alive mariadb || { setsid mariadbd --no-defaults --user=root --datadir="$ROOT/mariadb" \
     --socket="$socket" --port=$((PORT + 3)) --bind-address=127.0.0.1 --pid-file="$ROOT/mariadb.pid" \
-    --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900 >"$ROOT/mariadb.log" 2>&1 </dev/null &
+    --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900 >"$ROOT/mariadb.log" 2>&1 </dev/null & }
   wait_for "the database" mariadb-admin --no-defaults -S "$socket" -u root ping
   for place in 127.0.0.1 localhost; do
     mariadb --no-defaults -S "$socket" -u root -e "CREATE USER IF NOT EXISTS 'slurm'@'$place'
