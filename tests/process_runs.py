@@ -80,6 +80,7 @@ def train(
     Args:
         inputs: backbone, experiment, cache and groups.
         stop: step to stop after, with a checkpoint every so many steps; None: train to the end.
+        fsdp: whether each of the two processes holds half of the model.
     """
     backbone, experiment, cache, groups = inputs
     update = {"checkpoint_steps": stop or 50, "learning_rate": 3e-4}
@@ -89,6 +90,9 @@ def train(
     trainer.accelerator.wait_for_everyone()  # until the first process has sealed the checkpoint
     checkpoint = last_checkpoint(work)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if fsdp:
+        held = sum(p.to_local().numel() for p in trainer.model.parameters())
+        assert held < 0.6 * sum(p.numel() for p in trainer.model.parameters())
     if trainer.is_world_process_zero():
         pd.DataFrame(trainer.rows()).to_csv(work / "log.csv", index=False)
 
@@ -121,12 +125,11 @@ def train_with_a_stop(inputs: tuple, folder: Path) -> None:
 
 
 def train_sharded(inputs: tuple, folder: Path) -> None:
-    """Train sharded runs: in one go; interrupted, and gone on with as they were or unsharded."""
+    """Train sharded runs in one go, and one that is interrupted."""
     for mode, method in SHARDED:
         train(mode, method, inputs, folder / f"{mode}-{method}", fsdp=True)
-    for name, fsdp in (("resumed", True), ("unsharded", False)):
-        train("full", RESUMED, inputs, folder / name, stop=7, fsdp=True)
-        train("full", RESUMED, inputs, folder / name, fsdp=fsdp)
+    for stop in (7, None):
+        train("full", RESUMED, inputs, folder / "resumed", stop, fsdp=True)
 
 
 def train_with_a_bad_gradient(inputs: tuple, work: Path) -> None:

@@ -94,7 +94,10 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
         outputs = [arguments.output, arguments.training_log]
         card.write(arguments.card, inputs, outputs, tokens=tokens, **facts)
 
-    run_to_the_end(trainer, work, _run(arguments, cache) | used, write)
+    run = _run(arguments, cache) | used
+    if arguments.fsdp:
+        run["fsdp"] = True  # its checkpoints keep the optimiser's state in another form
+    run_to_the_end(trainer, work, run, write)
 
 
 def _run(arguments: argparse.Namespace, cache: Cache) -> dict[str, Any]:

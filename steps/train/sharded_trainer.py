@@ -7,7 +7,7 @@ from torch import nn
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 
 from steps.train.batches import MicroBatch
-from steps.train.sharding import load_whole_state, shard, whole_state
+from steps.train.sharding import load_moments, save_moments, shard
 from steps.train.trainer import RewardTrainer
 
 
@@ -32,17 +32,13 @@ class ShardedTrainer(RewardTrainer):
         super()._first_look(model, own, lengths)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        state = whole_state(self.optimizer, keep=self.args.should_save)
-        if self.args.should_save:
-            torch.save(state, Path(output_dir) / OPTIMIZER_NAME)
-            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+        folder, writes = Path(output_dir), self.args.should_save
+        save_moments(self.optimizer, folder, writes)
+        if writes:
+            torch.save(self.optimizer.state_dict() | {"state": {}}, folder / OPTIMIZER_NAME)
+            torch.save(self.lr_scheduler.state_dict(), folder / SCHEDULER_NAME)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint is None:
-            return
-        # Mapped, not read: a process copies its part of every tensor.
-        file = Path(checkpoint) / OPTIMIZER_NAME
-        state = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
-        load_whole_state(self.optimizer, state)
-        schedule = torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True)
-        self.lr_scheduler.load_state_dict(schedule)
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            load_moments(self.optimizer, Path(checkpoint))

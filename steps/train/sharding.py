@@ -1,15 +1,16 @@
 """Fully sharded data-parallel training (FSDP2, torch's `fully_shard`): each process holds a part of
 every weight, of its gradient and of the optimiser's state.
 
-Files hold whole tensors, as those of any other training do: a checkpoint shows neither the sharding
-nor the number of processes, and any of them can go on from it.
+Files hold whole tensors, whatever the number of processes.
 """
 
-from typing import Any
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -17,6 +18,8 @@ from torch.optim import Optimizer
 
 from steps.errors import UserError
 from steps.train.language_module import LanguageModule
+
+MOMENTS = "moments.safetensors"
 
 
 def shard(module: LanguageModule, device: torch.device) -> None:
@@ -65,33 +68,32 @@ def all_finite(tensor: Tensor) -> bool:
     return bad.item() == 0
 
 
-def whole_state(optimizer: Optimizer, keep: bool) -> dict[str, Any]:
-    """Return the state of a sharded optimiser as that of an unsharded one, on the CPU.
+def save_moments(optimizer: Optimizer, folder: Path, writes: bool) -> None:
+    """Write the tensors of an optimiser's state; all processes must call it, of which one writes.
 
-    All processes must ask together.
-
-    Args:
-        keep: whether this process wants the tensors: all of them may be too much for every one.
+    They are gathered one by one: the whole state may be too much for any device.
     """
-    state = optimizer.state_dict()
-    moments: dict[int, dict[str, Tensor]] = {place: {} for place in state["state"]}
-    for place, values in state["state"].items():
-        for name, value in values.items():
+    tensors: dict[str, Tensor] = {}
+    for place, parameter in enumerate(_parameters(optimizer)):
+        for name, value in optimizer.state[parameter].items():
             gathered = whole(value)
-            if keep:
-                moments[place][name] = gathered.cpu()
-    return state | {"state": moments}
+            if writes:
+                tensors[f"{place}.{name}"] = gathered.contiguous().cpu()
+    if writes:
+        save_file(tensors, folder / MOMENTS)
 
 
-def load_whole_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Take over this process's part of a `whole_state`, as copies: the file may be deleted next."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    places = [place for group in state["param_groups"] for place in group["params"]]
-    moments = {
-        place: {
-            name: part_of(value, parameter) if value.shape == parameter.shape else value.clone()
-            for name, value in state["state"][place].items()
-        }
-        for place, parameter in zip(places, parameters, strict=True)
-    }
-    optimizer.load_state_dict(state | {"state": moments})
+def load_moments(optimizer: Optimizer, folder: Path) -> None:
+    """Take over this process's part of `save_moments`, as copies: the file may be deleted next."""
+    parameters = _parameters(optimizer)
+    with safe_open(folder / MOMENTS, "pt") as stored:
+        for key in stored.keys():  # noqa: SIM118 (no mapping)
+            place, _, name = key.partition(".")
+            parameter = parameters[int(place)]
+            value = stored.get_tensor(key).to(parameter.device, copy=True)
+            of_weight = value.shape == parameter.shape  # the count of steps is a scalar
+            optimizer.state[parameter][name] = part_of(value, parameter) if of_weight else value
+
+
+def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
