@@ -63,7 +63,7 @@ audit: .venv-audit/installed
 
 .venv-audit/installed: Makefile
 	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
-	.venv-audit/bin/python -m pip install --quiet pip-audit==2.9.0
+	.venv-audit/bin/python -m pip install --quiet pip-audit==2.10.1
 	touch $@
 
 tiny: .venv/installed

@@ -35,7 +35,7 @@ def wait_for_the_end(process: subprocess.Popen) -> None:
     wait_until(lambda: not running_steps(process.pid))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 240) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain"

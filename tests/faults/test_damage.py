@@ -103,7 +103,7 @@ def test_file_damaged_while_a_training_reads_it(
     assert "steps.train" in running_steps(process.pid)
     ledger.fired("flip file while it is read", "results/tiny/cache/train/hidden.bin")
     assert process.wait() != 0
-    end = follow_the_remedy(finished, cache, (finished / "controller.log").read_text())
+    end = follow_the_remedy(finished, cache, "train", (finished / "controller.log").read_text())
     assert contents(finished) == expected
     ledger.survived(end)
 
@@ -126,15 +126,15 @@ def start_again(tree: Path, written: Path, reader: str, prefix: Sequence[str] = 
     result = subprocess.run(line, cwd=tree, capture_output=True, text=True)
     if result.returncode == 0:
         return SAME_BYTES
-    return follow_the_remedy(tree, written, result.stdout + result.stderr)
+    return follow_the_remedy(tree, written, reader, result.stdout + result.stderr)
 
 
-def follow_the_remedy(tree: Path, written: Path, text: str) -> str:
-    """Find the sentence in what a failed run has printed, do what it says, and start again."""
+def follow_the_remedy(tree: Path, written: Path, reader: str, text: str) -> str:
+    """Find the sentence in what a failed run has printed, do what it says, and start it again."""
     sentences = re.findall(r"^(?:error|[\w.]+Error): .*$", text, re.MULTILINE)
     assert "Traceback" not in text, text
     assert any(str(written.relative_to(tree)) in sentence for sentence in sentences), text
     remove(written)
-    again = run(tree, "--rerun-incomplete")
+    again = run(tree, "--rerun-incomplete", "--forcerun", reader)
     assert again.returncode == 0, again.stdout + again.stderr
     return SENTENCE

@@ -47,27 +47,29 @@ def test_killed_at_random_moments(
     ledger.survived(SAME_BYTES)
 
 
-@pytest.mark.parametrize("step", ["steps.train", "steps.score.cached_sets"])
+@pytest.mark.parametrize(
+    ("rule", "step"), [("train", "steps.train"), ("score", "steps.score.cached_sets")]
+)
 def test_only_the_controller_is_killed(
-    tmp_path: Path, expected: dict[str, bytes], ledger: Ledger, step: str
+    finished: Path, expected: dict[str, bytes], ledger: Ledger, rule: str, step: str
 ) -> None:
     """Its steps live on beside those of the next controller, and may write the same files."""
-    folder = fresh_tree(tmp_path)
-    first = start(folder)
+    first = start(finished, "--forcerun", rule)
     wait_for_step(first, step)
     first.kill()
     first.wait()
     assert step in running_steps(first.pid)
     ledger.fired("SIGKILL of the controller alone", step)
-    assert run(folder, "--unlock").returncode == 0
-    end, again = SAME_BYTES, run(folder, "--rerun-incomplete")
+    assert run(finished, "--unlock").returncode == 0
+    line = ("--rerun-incomplete", "--forcerun", rule)
+    end, again = SAME_BYTES, run(finished, *line)
     wait_for_the_end(first)
     if again.returncode:
         end, text = SENTENCE, again.stdout + again.stderr
         assert re.search(r"^error: process \d+ on .* is writing ", text, re.M), text
         assert "Traceback" not in text, text
-        again = run(folder, "--rerun-incomplete")
+        again = run(finished, *line)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert contents(folder) == expected
-    assert not list(folder.rglob("*.part"))
+    assert contents(finished) == expected
+    assert not list(finished.rglob("*.part"))
     ledger.survived(end)
