@@ -29,6 +29,7 @@ def arguments(folder: Path, backbone: Path, method: str, **changes) -> argparse.
         "output": folder / "model",
         "training_log": folder / "log.csv",
         "card": None,
+        "fsdp": False,
     }
     return argparse.Namespace(**given | changes)
 
@@ -95,3 +96,13 @@ def test_a_checkpoint_of_other_weights_or_code_is_refused(
         train_model(given, with_settings(experiment, lora))
     assert last_checkpoint(folder / "work") is not None
     assert not (folder / "model").exists()
+
+
+def test_sharding_is_refused_where_it_cannot_be(folder, backbone, experiment, groups) -> None:
+    write_pairs(folder / "pairs.parquet", make_pairs(groups).assign(same_model=False))
+    given = arguments(folder, backbone, "orm", fsdp=True)
+    with pytest.raises(UserError, match=r"training\.mode is upper_layers, whose layers are not"):
+        train_model(given, with_settings(experiment, UPPER))
+    full = UPPER.model_copy(update={"mode": "full", "trained_layers": None})
+    with pytest.raises(UserError, match="--fsdp spreads a model over several processes"):
+        train_model(given, with_settings(experiment, full))

@@ -20,6 +20,7 @@ from steps.objectives.objective import Objective
 from steps.objectives.registry import ensemble_base, method_names
 from steps.train.assemble import assemble
 from steps.train.batches import labelled_groups, pair_groups
+from steps.train.sharded_trainer import ShardedTrainer
 from steps.train.trainer import RewardTrainer
 
 TRAINED = [name for name in method_names() if ensemble_base(name) is None]
@@ -63,6 +64,7 @@ def make_trainer(
     groups: list[PromptGroup],
     work: Path,
     callbacks=None,
+    fsdp: bool = False,
 ) -> RewardTrainer:
     """Return a trainer of ``method`` with seed 0 for the settings of ``experiment``."""
     torch.set_num_threads(1)
@@ -74,8 +76,9 @@ def make_trainer(
         training = pair_groups(cache, make_pairs(groups))
     else:
         training = labelled_groups(cache, groups)
-    return RewardTrainer(
-        module=assemble(experiment, backbone, cache, objective.needs, scale, seed=0).module,
+    made = assemble(experiment, backbone, cache, objective.needs, scale, seed=0, fsdp=fsdp)
+    return (ShardedTrainer if fsdp else RewardTrainer)(
+        module=made.module,
         objective=objective,
         groups=training,
         settings=settings,

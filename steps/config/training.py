@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from steps.config.lora import Lora
 from steps.config.section import Section
+from steps.errors import UserError
 
 
 class Training(Section):
@@ -47,6 +48,18 @@ class Training(Section):
         if self.mode == "upper_layers" and self.layout == "padded":
             raise ValueError("`layout: padded` cannot read cached hidden states, which are packed")
         return self
+
+    def check_fsdp(self) -> None:
+        """Refuse to shard what this mode trains.
+
+        Raises:
+            UserError: layers are frozen.
+        """
+        if self.mode == "upper_layers":
+            raise UserError(
+                "training.mode is upper_layers, whose layers are not sharded; train with lora or "
+                "full, or leave --fsdp out (fsdp in slurm/cluster.yaml)"
+            )
 
 
 class Consistency(Section):

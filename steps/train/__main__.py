@@ -35,6 +35,9 @@ def main() -> None:
     model.add_argument(
         "--frozen", type=Path, help="file of the action `frozen` (mode: upper_layers)"
     )
+    model.add_argument(
+        "--fsdp", action="store_true", help="shard the model over the processes (lora, full)"
+    )
     for command in (frozen, model):
         command.add_argument("--backbone", type=Path, required=True, help="model folder")
     for command in (generator, model):

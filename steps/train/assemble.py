@@ -40,6 +40,7 @@ def assemble(
     needs: frozenset[Need],
     lm_gradient_scale: float,
     seed: int,
+    fsdp: bool = False,
 ) -> Assembled:
     """Load the backbone and set up what is trained.
 
@@ -47,13 +48,16 @@ def assemble(
 
     Args:
         needs, lm_gradient_scale: of the method's terms.
+        fsdp: whether the model will be sharded: until then it stays in the machine's memory, since
+            no single device need have room for it.
     """
     settings = experiment.training
     torch.manual_seed(seed)
     # Adapters are float32 and their frozen base need not be; weights that are trained must be.
     dtype = working_dtype(settings.precision) if settings.mode == "lora" else torch.float32
     model = load_reward_model(backbone, experiment, settings.layout, dtype)
-    model.to(best_device())  # before the LM head is taken, which may be one of its weights
+    device = torch.device("cpu") if fsdp else best_device()
+    model.to(device)  # before the LM head is taken, which may be one of its weights
     lm_weight = _lm_weight(experiment, backbone, model, needs)
     trained, first_layer = choose_trained(model, settings)
     if settings.gradient_checkpointing:
@@ -68,7 +72,7 @@ def assemble(
         lm_head=settings.lm_head,
         lm_gradient_scale=lm_gradient_scale,
     )
-    return Assembled(module.to(best_device()), first_layer)
+    return Assembled(module.to(device), first_layer)
 
 
 def choose_trained(model: PreTrainedModel, settings: Training) -> tuple[nn.Module, int | None]:

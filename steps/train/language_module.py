@@ -54,8 +54,13 @@ class LanguageModule(nn.Module):
         self.lm_head = None
         if lm_weight is not None and lm_head == "copy":
             self.lm_head = nn.Parameter(lm_weight.detach().clone().float())
-        # In a list, so that it is no parameter or buffer of this module: it is the backbone's.
-        self._tied_lm_weight = [] if lm_weight is None or lm_head == "copy" else [lm_weight]
+        # In a list, so that it is no parameter or buffer of this module: it is the backbone's. Left
+        # out where it is the embedding, which is looked up at every use: sharding replaces it.
+        self.tied_lm_weight: list[Tensor] = []
+        if lm_weight is not None and lm_head == "tied":
+            embedding = self.unwrapped.get_input_embeddings().weight
+            if lm_weight.data_ptr() != embedding.data_ptr():
+                self.tied_lm_weight.append(lm_weight)
 
     @property
     def unwrapped(self) -> PreTrainedModel:
@@ -103,7 +108,14 @@ class LanguageModule(nn.Module):
         sources = torch.cat([none, *(states.sources[k] for k in rows)])
         device = states.hidden.device
         hidden = scale_gradient(states.hidden[sources.to(device)], self.lm_gradient_scale)
-        weight = self._tied_lm_weight[0] if self.lm_head is None else self.lm_head
         targets = torch.cat([none, *tokens]).to(device)
-        flat = token_log_probs(hidden, weight, targets)
+        flat = token_log_probs(hidden, self._lm_weight(), targets)
         return dict(zip(rows, flat.split([len(part) for part in tokens]), strict=True))
+
+    def _lm_weight(self) -> Tensor:
+        """Return the LM head, [V, D]."""
+        if self.lm_head is not None:
+            return self.lm_head
+        if self.tied_lm_weight:
+            return self.tied_lm_weight[0]
+        return self.unwrapped.get_input_embeddings().weight

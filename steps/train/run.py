@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from steps.train.callbacks import finished, stop_when
 from steps.train.check import check_cache
 from steps.train.checkpoints import claim_folder, last_checkpoint
 from steps.train.save import check_frozen, save_reward_model
+from steps.train.sharded_trainer import ShardedTrainer
+from steps.train.trained import load_trained
 from steps.train.trainer import RewardTrainer
 
 
@@ -36,6 +39,8 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     """Train, going on from the last checkpoint, then write the model folder and the log."""
     if not 0 <= arguments.seed < 2**32:
         raise UserError(f"--seed must lie between 0 and 2^32 - 1 (it is {arguments.seed})")
+    if arguments.fsdp:
+        experiment.training.check_fsdp()
     method = load_method(arguments.method)
     if method.terms is None:
         raise UserError(
@@ -52,14 +57,18 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     tokenizer = load_tokenizer(arguments.backbone, experiment)
     scale = method.lm_gradient_scale(experiment)
     needs, seed = objective.needs, arguments.seed
-    assembled = assemble(experiment, arguments.backbone, cache, needs, scale, seed)
+    make = partial(
+        assemble, experiment, arguments.backbone, cache, needs, scale, seed, arguments.fsdp
+    )
+    assembled = make()
     first_layer = assembled.first_layer
     check_cache(cache, experiment, arguments.backbone, tokenizer, first_layer)
     if first_layer is not None:
         check_frozen(arguments.frozen, assembled.module.model, first_layer)
     work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
     name = f"train {arguments.method} seed {seed}"
-    trainer = RewardTrainer(
+    trainer_class = ShardedTrainer if arguments.fsdp else RewardTrainer
+    trainer = trainer_class(
         assembled.module, objective, groups, experiment.training, work, seed, name
     )
 
@@ -73,14 +82,22 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
             "cache": cache.meta["digest"],
             "terms": objective.state(),
         }
-        _write(arguments, assembled, tokenizer, trainer.rows(), facts)
+        trained = assembled
+        if arguments.fsdp:
+            # This process holds a part of the model; the last checkpoint holds all of it.
+            trained = make()
+            load_trained(trained.module, last_checkpoint(work))
+        _write(arguments, trained, tokenizer, trainer.rows(), facts)
         inputs = [arguments.backbone, arguments.groups, arguments.pairs, arguments.cache]
         inputs += [arguments.frozen] if arguments.frozen else []
         tokens = experiment.training.epochs * sum(group.cached.span.tokens for group in groups)
         outputs = [arguments.output, arguments.training_log]
         card.write(arguments.card, inputs, outputs, tokens=tokens, **facts)
 
-    run_to_the_end(trainer, work, _run(arguments, cache) | used, write)
+    run = _run(arguments, cache) | used
+    if arguments.fsdp:
+        run["fsdp"] = True  # its checkpoints keep the optimiser's state in another form
+    run_to_the_end(trainer, work, run, write)
 
 
 def _run(arguments: argparse.Namespace, cache: Cache) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 import torch
 from accelerate.utils import gather_object
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback
@@ -29,8 +28,10 @@ from steps.train.callbacks import ShowProgress
 from steps.train.checkpoints import seal
 from steps.train.language_module import LanguageModule
 from steps.train.optimiser import make_optimizer, make_scheduler
+from steps.train.sharding import all_finite, whole
+from steps.train.trained import load_trained, save_trained
 
-WEIGHTS, OBJECTIVE = "trained.safetensors", "objective.json"
+OBJECTIVE = "objective.json"
 
 
 class RewardTrainer(Trainer):
@@ -90,8 +91,8 @@ class RewardTrainer(Trainer):
         """
         module = self.accelerator.unwrap_model(model)
         norm = self.accelerator.clip_grad_norm_(module.main_parameters, self.args.max_grad_norm)
-        head = module.lm_head
-        if not norm.isfinite() or (head is not None and not head.grad.isfinite().all()):
+        norm, head = whole(norm), module.lm_head
+        if not norm.isfinite() or (head is not None and not all_finite(head.grad)):
             members = self.plan[self.state.global_step]
             self._stop("gradient", "not finite", [self.groups[i] for i in members])
         return norm
@@ -194,11 +195,8 @@ class RewardTrainer(Trainer):
         return [{k: row[k] for k in order if k in row} for row in rows]
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Save only what is trained; the rest is the backbone's."""
         module = self.accelerator.unwrap_model(self.model)
-        trained = {n: p.detach() for n, p in module.named_parameters() if p.requires_grad}
-        Path(output_dir).mkdir(parents=True, exist_ok=True)
-        save_file({n: p.contiguous() for n, p in trained.items()}, Path(output_dir) / WEIGHTS)
+        save_trained(module, Path(output_dir), writes=self.args.should_save)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
@@ -211,14 +209,7 @@ class RewardTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         folder = Path(resume_from_checkpoint)
-        module = self.accelerator.unwrap_model(model or self.model)
-        weights = load_file(folder / WEIGHTS)
-        own = {n: p for n, p in module.named_parameters() if p.requires_grad}
-        if {n: p.shape for n, p in own.items()} != {n: w.shape for n, w in weights.items()}:
-            raise UserError(f"{folder} holds other weights than are trained now; delete it")
-        with torch.no_grad():
-            for name, parameter in own.items():
-                parameter.copy_(weights[name])
+        load_trained(self.accelerator.unwrap_model(model or self.model), folder)
         self.objective.load_state(read_json(folder / OBJECTIVE))
 
 
