@@ -85,3 +85,12 @@ def test_a_mistake_in_the_file_is_one_sentence() -> None:
         read_cluster({"acount": "me"})
     with pytest.raises(UserError, match=r"cluster\.yaml: cluster: nodes must be at least 1"):
         read_cluster({"nodes": 0})
+    with pytest.raises(UserError, match=r"cluster: `fsdp` shards a model over several processes"):
+        read_cluster({"fsdp": True})
+
+
+def test_only_reward_models_are_sharded(experiment) -> None:
+    cluster = Cluster(processes_per_node=4, fsdp=True)
+    assert asked("train", experiment)["fsdp"] == ""
+    assert asked("train", experiment, cluster)["fsdp"] == " --fsdp"
+    assert "fsdp" not in asked("train_generator", experiment, cluster)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from steps.config.messages import describe
 from steps.config.section import Section
@@ -22,6 +22,7 @@ class Cluster(Section):
     gpu: bool = True
     nodes: int = Field(1, ge=1)
     processes_per_node: int = Field(1, ge=1)
+    fsdp: bool = False
     memory_mb: int = Field(8000, gt=0)
     runtime_minutes: int = Field(120, gt=0)
     memory_factor: float = Field(1.3, ge=1)
@@ -29,6 +30,15 @@ class Cluster(Section):
     snakemake_mb: int = Field(500, ge=0)
     longest_minutes: int = Field(1440, gt=0)
     seconds_to_save: int = Field(120, ge=0)
+
+    @model_validator(mode="after")
+    def _processes_to_shard_over(self) -> "Cluster":
+        if self.fsdp and self.nodes * self.processes_per_node == 1:
+            raise ValueError(
+                "`fsdp` shards a model over several processes; raise `processes_per_node` or "
+                "`nodes`, or set it to false"
+            )
+        return self
 
     def launch(self, threads: int) -> str:
         """Return the command line that starts a training's processes, up to the module's name.

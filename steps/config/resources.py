@@ -79,6 +79,8 @@ def rule_resources(
             "launch": cluster.launch(experiment.threads),
             "cpus_per_task": processes * experiment.threads,
         }
+    if rule == "train":
+        asked["fsdp"] = " --fsdp" if cluster.fsdp else ""
     if nodes > 1:
         # The rule starts its own srun on all nodes: to the executor that is an MPI job.
         asked |= {"mpi": "srun", "nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0}

@@ -35,6 +35,8 @@ def read_experiment(config: dict[str, Any]) -> tuple[str, Path, Experiment, Clus
             )
         file = Path(f"config/{name}.yaml")
         experiment = load_experiment(file)
+        if cluster.fsdp:
+            experiment.training.check_fsdp()
         for benchmark, data in experiment.benchmarks.items():
             if isinstance(data, FileBenchmark):
                 data.check_rows(benchmark)

@@ -59,6 +59,6 @@ rule train:
         card=f"{RESULTS}/cards/train-{{method}}-seed{{seed}}.json",
     shell:
         "{resources.launch} steps.train model --experiment {params.experiment} --backbone {input.backbone[0]:q}"
-        " --method {wildcards.method} --seed {wildcards.seed} --groups {input.groups}"
+        " --method {wildcards.method} --seed {wildcards.seed}{resources.fsdp} --groups {input.groups}"
         " --pairs {input.pairs} --cache {input.cache} {params.frozen}"
         " --work {params.work} --output {output.model} --training-log {output.log} --card {params.card} 2>&1 | tee {log}"
