@@ -41,7 +41,6 @@ def shard(module: LanguageModule, device: torch.device) -> None:
     layers = [part for part in model.modules() if type(part).__name__ in model._no_split_modules]
     for part in (*layers, module):
         fully_shard(part, mesh=mesh)
-        part.set_force_sum_reduction_for_comms(True)  # and then divide: gloo knows no mean
     # The backbone's own LM head, where it is not the embedding, is no parameter: every process
     # holds all of it.
     module.tied_lm_weight[:] = [weight.to(device) for weight in module.tied_lm_weight]

@@ -17,15 +17,18 @@ BENCHMARK_TABLES = expand(
     benchmark=BENCHMARKS,
     suffix=["csv", "md", "tex"],
 )
+
+
+def benchmark_report(name):
+    return report(
+        f"results/{SCORED_NAME}/tables/benchmark_{name}.csv",
+        category="Tables",
+        caption="../report/benchmark.rst",
+    )
+
+
 BENCHMARK_REPORTS = [
-    *[
-        report(
-            f"results/{SCORED_NAME}/tables/benchmark_{name}.csv",
-            category="Tables",
-            caption="../report/benchmark.rst",
-        )
-        for name in BENCHMARKS
-    ],
+    *map(benchmark_report, BENCHMARKS),
     *[table for table in BENCHMARK_TABLES if not table.endswith(".csv")],
 ]
 FIGURES = expand(
