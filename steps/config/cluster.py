@@ -50,24 +50,6 @@ class Cluster(Section):
             )
         return self
 
-    @model_validator(mode="after")
-    def _processes_to_shard_over(self) -> "Cluster":
-        if self.fsdp and self.nodes * self.processes_per_node == 1:
-            raise ValueError(
-                "`fsdp` shards a model over several processes; raise `processes_per_node` or "
-                "`nodes`, or set it to false"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _processes_to_shard_over(self) -> "Cluster":
-        if self.fsdp and self.nodes * self.processes_per_node == 1:
-            raise ValueError(
-                "`fsdp` shards a model over several processes; raise `processes_per_node` or "
-                "`nodes`, or set it to false"
-            )
-        return self
-
     def launch(self, threads: int) -> str:
         """Return the command line that starts a training's processes, up to the module's name.
 
