@@ -53,7 +53,8 @@ def only_writer(work: Path, stale: float = STALE) -> Iterator[None]:
         finally:
             done.set()
             heart.join()
-            _write(stream, "")  # given back: nobody needs to watch for signs of life
+            if _owner(path) == me:
+                _write(stream, "")  # given back: nobody needs to watch for signs of life
 
 
 def _lock(stream: TextIO) -> bool:
@@ -115,7 +116,7 @@ def _beat(path: Path, me: dict, done: Event) -> None:
     while not done.wait(BEAT):
         try:
             owner = _owner(path)
-            if owner in (me, None):
+            if owner == me:
                 os.utime(path)
                 continue
         except OSError:  # such as a network file system that is away; the next beat tries again

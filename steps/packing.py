@@ -85,7 +85,8 @@ def _packed_attention(
     The first response's call attends the prompt too. A further one's has its own queries alone,
     under a mask, where it is no longer than the prompt: half the time with 16 responses of 200
     tokens after 800 (CPU). Where it is longer, attending the prompt again costs less than the upper
-    half of the mask, which a plain causal call leaves out.
+    half of the mask, which a plain causal call leaves out; on a GPU no fused kernel takes a mask
+    where heads share keys.
 
     The row is split once: the gradient of a slice would be a row of zeros for each.
     """
@@ -99,7 +100,7 @@ def _packed_attention(
             queries, *own = next(parts)
             own = [torch.cat(both, 2) for both in zip(before, own, strict=True)]
             mask = None
-            if number and queries.shape[2] <= prompt:
+            if number and queries.shape[2] <= prompt and not queries.is_cuda:
                 mask = _after(prompt, queries.shape[2], queries.device)
             else:
                 queries = torch.cat([prompt_queries, queries], 2)

@@ -54,6 +54,12 @@ def test_a_rule_has_numbers_of_its_own(experiment) -> None:
     assert (found["mem_mb"], found["runtime"]) == (2 * 50 + 100, 2 * 14 + 1)
     found = asked("sample", experiment, cluster, planned)
     assert (found["mem_mb"], found["runtime"]) == (2 * 1000 + 100, 2 * 9 + 1)
+    several = LAB.model_copy(
+        update={"rules": {"train": RuleNumbers(memory_mb=50, runtime_minutes=9)}}
+        | {"processes_per_node": 4}
+    )
+    found = asked("train", experiment, several)
+    assert (found["mem_mb"], found["runtime"]) == (2 * 50 + 100, 2 * 9 + 1)  # of the whole job
 
 
 def test_a_plan_of_other_settings_is_not_used(experiment, tmp_path: Path, capsys) -> None:

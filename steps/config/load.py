@@ -98,6 +98,11 @@ def _extended(path: Path, content: dict[str, Any]) -> dict[str, Any]:
                 f"{path}: '{key}' is set by the experiment that is extended; leave it out or make "
                 "an experiment of its own"
             )
+    if "benchmarks" in content and "reference_models" in base:
+        raise UserError(
+            f"{path}: '{content['extends']}' has reference_models, which are scored with its own "
+            "benchmarks alone; add the benchmarks there"
+        )
     if "extends" in base:
         raise UserError(f"{path}: extends: '{content['extends']}' extends another one itself")
     return {key: value for key, value in base.items() if key != "policy"} | content

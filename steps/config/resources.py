@@ -52,15 +52,16 @@ def rule_resources(
     numbers, own = planned.get(rule, {}), cluster.rules.get(rule, RuleNumbers())
     training = rule in TRAININGS
     nodes, processes = (cluster.nodes, cluster.processes_per_node) if training else (1, 1)
-    memory = own.memory_mb or _or(numbers.get("mem_mb"), cluster.memory_factor, cluster.memory_mb)
+    # A rule's own numbers are those of a whole job, the plan's of one process.
+    memory = own.memory_mb or processes * _or(
+        numbers.get("mem_mb"), cluster.memory_factor, cluster.memory_mb
+    )
     minutes = own.runtime_minutes or _or(
         numbers.get("runtime_minutes"), cluster.runtime_factor, cluster.runtime_minutes
-    )
+    ) / (nodes * processes)
     asked = {
-        "mem_mb": _scaled(memory * processes, cluster.snakemake_mb, cluster.largest_memory_mb),
-        "runtime": _scaled(
-            minutes / (nodes * processes), SNAKEMAKE_MINUTES, cluster.longest_minutes
-        ),
+        "mem_mb": _scaled(memory, cluster.snakemake_mb, cluster.largest_memory_mb),
+        "runtime": _scaled(minutes, SNAKEMAKE_MINUTES, cluster.longest_minutes),
         "slurm_extra": f"--signal=TERM@{cluster.seconds_to_save}",
     }
     if cluster.account is not None:

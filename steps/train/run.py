@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from accelerate.utils import broadcast_object_list
 
 from steps.backbone import load_tokenizer, weights_hash
 from steps.cache.store import Cache
@@ -85,8 +86,11 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
         trained = assembled
         if arguments.fsdp:
             # This process holds a part of the model; the last checkpoint holds all of it.
+            checkpoint = last_checkpoint(work)
+            if checkpoint is None:
+                raise UserError(f"{work} has no whole checkpoint any more; start again")
             trained = make()
-            load_trained(trained.module, last_checkpoint(work))
+            load_trained(trained.module, checkpoint)
         _write(arguments, trained, tokenizer, trainer.rows(), facts)
         inputs = [arguments.backbone, arguments.groups, arguments.pairs, arguments.cache]
         inputs += [arguments.frozen] if arguments.frozen else []
@@ -135,7 +139,10 @@ def run_to_the_end(
         if first:
             claim_folder(work, run)
         trainer.accelerator.wait_for_everyone()
-        checkpoint = last_checkpoint(work)
+        # One process looks: file systems of several nodes may disagree for a while.
+        found = [last_checkpoint(work) if first else None]
+        broadcast_object_list(found)
+        (checkpoint,) = found
         with stop_requests() as asked_to_stop:
             stop_when(trainer, asked_to_stop)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

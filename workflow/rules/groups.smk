@@ -30,7 +30,8 @@ if SOLUTIONS is not None:
     rule sample_solutions:
         input:
             model=model_files(EXPERIMENT.generator_model),
-            problems=rules.problems.output,
+            # Written anew when code changes; the same problems are not worth all solutions again.
+            problems=ancient(rules.problems.output),
         output:
             f"{RESULTS}/solutions/solutions.parquet",
         log:
@@ -43,6 +44,7 @@ if SOLUTIONS is not None:
         params:
             depends=depends(EXPERIMENT, ["threads"], [".", "sample"]),
             sampling=SOLUTIONS.model_dump(),
+            of=[EXPERIMENT.data.problems.model_dump(), EXPERIMENT.data.first],
             experiment=FILE,
             work=f"{RESULTS}/unfinished/sample-solutions",
             card=f"{RESULTS}/cards/sample_solutions.json",
