@@ -18,17 +18,11 @@ BENCHMARK_TABLES = expand(
     suffix=["csv", "md", "tex"],
 )
 
-
-def benchmark_report(name):
-    return report(
-        f"results/{SCORED_NAME}/tables/benchmark_{name}.csv",
-        category="Tables",
-        caption="../report/benchmark.rst",
-    )
-
-
 BENCHMARK_REPORTS = [
-    *map(benchmark_report, BENCHMARKS),
+    *map(
+        partial(report, category="Tables", caption="../report/benchmark.rst"),
+        [table for table in BENCHMARK_TABLES if table.endswith(".csv")],
+    ),
     *[table for table in BENCHMARK_TABLES if not table.endswith(".csv")],
 ]
 FIGURES = expand(
