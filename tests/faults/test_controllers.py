@@ -24,7 +24,7 @@ def test_the_second_controller_is_refused(
     ledger.fired("two controllers", "the second one")
     second = run(folder)
     assert second.returncode != 0
-    assert "could not lock" in (second.stdout + second.stderr).lower()
+    assert "Directory cannot be locked" in second.stdout + second.stderr
     assert first.wait() == 0, (folder / "controller.log").read_text()
     assert contents(folder) == expected
     ledger.survived(SENTENCE)
