@@ -24,6 +24,7 @@ PARTS = [
 
 def fresh_tree(folder: Path) -> Path:
     """Copy what the workflow needs of the project to ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = ROOT / part
         if source.is_dir() and not source.is_symlink():
