@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -104,6 +105,22 @@ def named_errors(path: Path) -> Iterator[None]:
         if "os error 28" not in str(error):
             raise
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+    except RuntimeError as error:
+        # torch's writer of archives keeps the system's error to itself: writing again tells it.
+        if any(sign in str(error) for sign in ("inline_container", "iostream error")):
+            _write_a_megabyte(path)
+        raise
+
+
+def _write_a_megabyte(path: Path) -> None:
+    """Raise the `OSError` that a file beside or in ``path`` meets, if any."""
+    folder = path if path.is_dir() else path.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(1 << 20))
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def link_file(source: Path, target: Path) -> None:
