@@ -4,6 +4,7 @@ import warnings
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -56,10 +57,16 @@ def add_lora(model: PreTrainedModel, lora: Lora, task: str) -> PeftModel:
 
 
 def merge_lora(model: PeftModel) -> PreTrainedModel:
-    """Return the model with the adapters added into its weights, and the trained head.
+    """Return the model with the adapters added into its weights, in float32, and the trained head.
 
-    Merged on the CPU, since the GPU may be full of gradients and optimiser states, and in float32:
-    next to a bfloat16 weight an adapter of a few small steps is less than half a unit in the last
-    place, and the sum would be the weight as it was.
+    Merged on the CPU, since the GPU may be full of gradients and optimiser states. Each sum is made
+    in float64 and rounded once: next to a bfloat16 weight an adapter of a few small steps is less
+    than half a unit in the last place, and the sum would be the weight as it was.
     """
-    return model.to("cpu", torch.float32).merge_and_unload()
+    model = model.to("cpu", torch.float32)
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer):
+            layer.to(torch.float64)  # one layer at a time, for the sake of memory
+            layer.merge()
+            layer.to(torch.float32)
+    return model.unload()
