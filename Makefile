@@ -1,5 +1,5 @@
-# `make quickstart` runs the default experiment, `make test` every test; `make plan EXPERIMENT=<name>`
-# says what an experiment will take. All make .venv first.
+# `make quickstart` runs the default experiment, `make test` the tests (CONTRIBUTING.md names three
+# long ones); `make plan EXPERIMENT=<name>` says what an experiment will take. All make .venv first.
 PYTHON ?= python3.11
 EXPERIMENT ?= quickstart
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

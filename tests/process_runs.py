@@ -1,6 +1,7 @@
 """What `tests.test_processes` trains, in one process and, by torchrun, in two."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from transformers import TrainerCallback
 from steps.cache.store import Cache
 from steps.config import load_experiment
 from steps.errors import UserError
+from steps.groups.schema import PromptGroup
 from steps.train.callbacks import finished, stop_when
 from steps.train.checkpoints import last_checkpoint
 from steps.train.run import train_model
@@ -38,7 +40,10 @@ MODES = {
         }
     ),
 }
-MODES["pointwise"] = MODES["upper_layers"].model_copy(update={"labels": "pointwise"})
+# A group is a micro-batch; only the first has right responses, so one process may have none.
+MODES["pointwise"] = MODES["upper_layers"].model_copy(
+    update={"labels": "pointwise", "tokens_per_batch": 1}
+)
 # Two micro-batches and a filler, as above; the LM head is the embedding.
 MODES["tied"] = MODES["upper_layers"].model_copy(
     update={
@@ -67,6 +72,10 @@ class Stop(TrainerCallback):
         control.should_training_stop = state.global_step == self.step
 
 
+def all_wrong(group: PromptGroup) -> PromptGroup:
+    return replace(group, responses=tuple(replace(r, correct=False) for r in group.responses))
+
+
 def train(
     mode: str,
     method: str,
@@ -83,6 +92,8 @@ def train(
         fsdp: whether each of the two processes holds half of the model.
     """
     backbone, experiment, cache, groups = inputs
+    if mode == "pointwise":
+        groups = [groups[0], *map(all_wrong, groups[1:])]
     update = {"checkpoint_steps": stop or 50, "learning_rate": 3e-4}
     changed = with_settings(experiment, MODES[mode].model_copy(update=update))
     callbacks = [Stop(stop)] if stop else None

@@ -96,6 +96,11 @@ def test_one_bos_at_most(chat: ChatFormat) -> None:
     if bos is not None and chat.tokenizer("x").input_ids[0] == bos:
         assert ids[0] == bos
         assert ids.count(bos) == 1
+    else:
+        rendered = chat.tokenizer.apply_chat_template(
+            [{"role": "user", "content": "Why?"}], tokenize=False, add_generation_prompt=True
+        )
+        assert ids == chat.tokenizer(rendered, add_special_tokens=False).input_ids
 
 
 def test_text_positions(chat: ChatFormat) -> None:

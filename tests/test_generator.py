@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from steps.backbone import load_generator, load_tokenizer
 from steps.cache.build import build_cache
@@ -23,7 +24,7 @@ from steps.objectives.batch import Batch, Side
 from steps.objectives.likelihood import Likelihood
 from steps.pairs.schema import write_pairs
 from steps.train.adapters import add_lora, merge_lora
-from steps.train.generator import train_generator
+from steps.train.generator import choose_trained, train_generator, training_settings
 from tests.training import make_pairs
 
 TUNING = FineTuning(groups_per_step=3, learning_rate=1e-2, epochs=8, lora=Lora(r=4))
@@ -31,15 +32,15 @@ TUNING = FineTuning(groups_per_step=3, learning_rate=1e-2, epochs=8, lora=Lora(r
 
 def tune(experiment, backbone, groups, folder: Path, tuning=TUNING) -> Path:
     """Fine-tune on ``groups``; return the folder with ``model`` and ``log.csv``."""
-    write_groups(folder / "groups.parquet", groups)
+    write_groups(folder / "groups/train.parquet", groups)
     pairs = make_pairs(groups).assign(same_model=False)
-    write_pairs(folder / "pairs.parquet", pairs)
+    write_pairs(folder / "pairs/train.parquet", pairs)
     changed = experiment.model_copy(update={"generator": Generator(fine_tuning=tuning)})
     arguments = argparse.Namespace(
         experiment=Path("x.yaml"),
         model=backbone,
-        groups=folder / "groups.parquet",
-        pairs=folder / "pairs.parquet",
+        groups=folder / "groups/train.parquet",
+        pairs=folder / "pairs/train.parquet",
         work=None,
         output=folder / "model",
         training_log=folder / "log.csv",
@@ -124,9 +125,38 @@ def test_it_can_learn_from_a_part_of_the_groups(experiment, backbone, groups, tm
     assert log["pairs"].sum() == sum(pairs["group_id"].isin(["g0", "g2"])) < len(pairs)
 
 
+def test_a_checkpoint_of_other_texts_is_refused(
+    experiment, backbone, groups, tmp_path, monkeypatch
+) -> None:
+    """The pairs, which are numbers of responses, stay as they were."""
+
+    def killed(*_) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("steps.train.generator._write", killed)
+        tune(experiment, backbone, groups, tmp_path)
+    first = groups[0]
+    other = replace(first.responses[0], text="Another text.")
+    changed = replace(first, responses=(other, *first.responses[1:]))
+    with pytest.raises(UserError, match="holds checkpoints of a run with another groups"):
+        tune(experiment, backbone, [changed, *groups[1:]], tmp_path)
+    assert (tune(experiment, backbone, groups, tmp_path) / "model").is_dir()
+
+
+def test_a_head_whose_copy_is_trained_stays_as_it_is(experiment, backbone, tmp_path) -> None:
+    """Else it would wait for a gradient that never comes, which data-parallel training refuses."""
+    settings = training_settings(TUNING.model_copy(update={"lora": None, "lm_head": "copy"}))
+    for tied in (False, True):
+        model = LlamaForCausalLM(LlamaConfig.from_pretrained(backbone, tie_word_embeddings=tied))
+        choose_trained(model, settings)
+        assert model.lm_head.weight.requires_grad == tied  # where it is the embedding
+        assert model.get_input_embeddings().weight.requires_grad
+
+
 def test_a_set_without_pairs_is_named(experiment, backbone, groups, tmp_path) -> None:
     right = [replace(g, responses=tuple(r for r in g.responses if r.correct)) for g in groups]
-    with pytest.raises(UserError, match=r"pairs\.parquet has no pair to fine-tune the generator"):
+    with pytest.raises(UserError, match=r"pairs/train\.parquet has no pair to fine-tune"):
         tune(experiment, backbone, right, tmp_path)
 
 

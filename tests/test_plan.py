@@ -286,6 +286,10 @@ def test_hours_by_hand(experiment: Experiment) -> None:
     assert seconds["score"] == pytest.approx(30)
     trained = runs[0].parameters.trained
     assert seconds["train orm"] == pytest.approx(2 * 1000 * 0.5 + 6 * trained * 1e-3)
+    tuning = FineTuning(groups_per_step=2, learning_rate=1e-3, every=4)
+    tuned = experiment.model_copy(update={"generator": Generator(fine_tuning=tuning)})
+    generator = list_tasks(tuned, training_runs(tuned), [counted(name) for name in SETS], CPU)[0]
+    assert (generator.tokens, generator.steps) == (250, 2)  # 3 of the 10 groups
     unknown = list_tasks(experiment, runs, [SetTokens(name, None) for name in SETS], CPU)
     assert {job_seconds(task, rates) for task in unknown} == {None}
 

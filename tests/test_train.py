@@ -92,16 +92,18 @@ def test_every_mode_and_label_learns(settings, labels, train) -> None:
 
 
 @pytest.mark.parametrize("method", ["orm", "grm", "icrm"])
+@pytest.mark.parametrize("groups_per_step", [1, 2])
 def test_pointwise_training_takes_prompts_that_are_all_right_or_all_wrong(
-    method, backbone, experiment, cache, groups, tmp_path
+    groups_per_step, method, backbone, experiment, cache, groups, tmp_path
 ) -> None:
-    """Each alone in its micro-batch, where one side has no row."""
+    """Each alone in its micro-batch, or even in its step, where one side has no row."""
     labels = {"g0": True, "g1": False}
     alike = [
         replace(g, responses=tuple(replace(r, correct=labels[g.group_id]) for r in g.responses))
         for g in groups[:2]
     ]
-    settings = UPPER.model_copy(update={"labels": "pointwise", "tokens_per_batch": 1})
+    update = {"labels": "pointwise", "tokens_per_batch": 1, "groups_per_step": groups_per_step}
+    settings = UPPER.model_copy(update=update)
     store = with_groups(cache, alike)
     changed = with_settings(experiment, settings)
     trainer = make_trainer(method, backbone, changed, store, alike, tmp_path)
@@ -123,14 +125,26 @@ def test_same_seed_same_weights(train) -> None:
     assert_same(train("icrm", settings, "one"), train("icrm", settings, "two"))
 
 
+@pytest.fixture(scope="module")
+def eight(backbone: Path, experiment, groups, tmp_path_factory) -> tuple[Cache, list[PromptGroup]]:
+    """Eight groups, and their cache."""
+    names = [f"g{number}" for number in range(8)]
+    more = [replace(groups[k % 3], group_id=name) for k, name in enumerate(names)]
+    return make_cache(backbone, experiment, more, tmp_path_factory.mktemp("eight")), more
+
+
 @pytest.mark.parametrize("method", TRAINED)
-def test_accumulation_changes_nothing(method, train) -> None:
-    """One group per micro-batch, or all groups of a step in one: the same 20 steps."""
-    settings = UPPER.model_copy(update={"epochs": 20, "groups_per_step": 3, "learning_rate": 1e-3})
-    one = train(method, settings.model_copy(update={"tokens_per_batch": 1}), "one")
-    all_ = train(method, settings, "all")
-    assert len(one.rows()) == 20
-    assert_same(one, all_, **EXACT)
+def test_accumulation_changes_nothing(method, eight, backbone, experiment, tmp_path) -> None:
+    """Eight micro-batches of a group, or one of all eight: the same 20 steps."""
+    settings = UPPER.model_copy(update={"epochs": 20, "groups_per_step": 8, "learning_rate": 1e-3})
+    trainers = []
+    for name, tokens in (("eight", 1), ("one", settings.tokens_per_batch)):
+        changed = settings.model_copy(update={"tokens_per_batch": tokens})
+        changed = with_settings(experiment, changed)
+        trainers.append(make_trainer(method, backbone, changed, *eight, tmp_path / name))
+        trainers[-1].train()
+    assert len(trainers[0].rows()) == 20
+    assert_same(*trainers, **EXACT)
 
 
 @pytest.mark.parametrize("method", ["orm", "icrm", "grm"])

@@ -17,6 +17,7 @@ from steps.config.load import check_overrides, load_experiment
 from steps.config.sampling import SolutionSampling
 from steps.config.schema import Backbone, ChampData, Experiment, FileData, HubBackbone, model_folder
 from steps.errors import UserError
+from steps.files import sha256
 
 
 def read_experiment(config: dict[str, Any]) -> tuple[str, Path, Experiment, Cluster]:
@@ -129,6 +130,11 @@ def problem_files(experiment: Experiment) -> list[str]:
     """Return the user's own file of the problems that solutions are sampled of."""
     path = experiment.data.own_files.get("data.problems.path")
     return [] if path is None else [path]
+
+
+def content_of(files: list[str]) -> list[str]:
+    """Return the SHA-256 of each file that is there; Snakemake tells which one is not."""
+    return [sha256(Path(file)) for file in files if Path(file).is_file()]
 
 
 def solutions_to_sample(experiment: Experiment) -> SolutionSampling | None:

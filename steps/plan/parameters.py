@@ -16,7 +16,7 @@ from steps.config.schema import Training
 from steps.device import working_dtype
 from steps.objectives.term import Need
 from steps.packing import ATTENTION
-from steps.train.adapters import add_lora
+from steps.train import generator
 from steps.train.assemble import choose_trained
 
 LM_NEEDS = frozenset({Need.LM_OF_CHOSEN, Need.LM_OF_REJECTED})
@@ -80,9 +80,7 @@ def generator_parameters(config: PreTrainedConfig, settings: Training) -> Parame
     dtype = working_dtype(settings.precision) if settings.mode == "lora" else torch.float32
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(deepcopy(config), dtype=dtype)
-    model.requires_grad_(settings.mode == "full")
-    if settings.mode == "lora":
-        model = add_lora(model, settings.lora, "CAUSAL_LM")
+    model = generator.choose_trained(model, settings)
     copy = config.vocab_size * config.hidden_size if settings.lm_head == "copy" else 0
     return _with_head(_count(model), 0, copy)
 

@@ -72,7 +72,10 @@ def _memory(plan: Plan) -> str:
         parts = (memory.total, memory.process, memory.weights)
         parts += (memory.gradients + memory.optimiser, memory.activations, memory.logits)
         rows.append((task.name, *map(show_bytes, parts)))
-    title = "PEAK MEMORY OF A JOB (computed; steps/plan/memory.py says what is counted)"
+    title = (
+        "PEAK MEMORY OF A JOB (computed; steps/plan/memory.py says what is counted; without\n"
+        "sampling, policies, benchmarks and reference models)"
+    )
     columns = ["job", "peak", "process", "weights", "gradients+AdamW", "activations", "logits"]
     table = _table(title, columns, rows)
     machine = plan.machine

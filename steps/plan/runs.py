@@ -33,6 +33,7 @@ class Run:
         section: of the experiment file, where its settings stand.
         config: of the model that is trained.
         make_objective: builds the objective afresh.
+        every: how many training prompts there are for each that it takes.
     """
 
     rule: str
@@ -43,6 +44,7 @@ class Run:
     settings: Training
     make_objective: Callable[[], Objective]
     parameters: Parameters
+    every: int = 1
 
     @property
     def lm_needs(self) -> frozenset[Need]:
@@ -73,6 +75,7 @@ def _generator_run(experiment: Experiment) -> Run:
         settings=settings,
         make_objective=lambda: Objective([Weighted(1.0, Likelihood(tuning.rejected_length))]),
         parameters=generator_parameters(config, settings),
+        every=tuning.every,
     )
 
 

@@ -1,5 +1,6 @@
 """The jobs that compute with a model: what each needs, and whether the machine has it."""
 
+import math
 from dataclasses import dataclass
 
 from steps.config import Experiment
@@ -65,7 +66,7 @@ def _training_task(run: Run, train: SetTokens, machine: Machine) -> Task:
     batch = largest_micro_batch(train, settings.tokens_per_batch, settings.groups_per_step, padded)
     tokens, steps = train.row_tokens if padded else train.tokens, None
     if train.prompts is not None:
-        steps = settings.epochs * -(-train.prompts // settings.groups_per_step)
+        steps = settings.epochs * math.ceil(train.prompts / run.every / settings.groups_per_step)
     return Task(
         rule=run.rule,
         name=run.name,
@@ -73,7 +74,7 @@ def _training_task(run: Run, train: SetTokens, machine: Machine) -> Task:
         memory=training_memory(
             shape_of(run.config), run.parameters, settings, batch, bool(run.lm_needs), machine
         ),
-        tokens=None if tokens is None else settings.epochs * tokens,
+        tokens=None if tokens is None else settings.epochs * math.ceil(tokens / run.every),
         batch_knobs=_batch_knobs(run),
         model_knobs=_model_knobs(run, machine),
         run=run,
@@ -97,6 +98,8 @@ def _model_knobs(run: Run, machine: Machine) -> tuple[str, ...]:
         knobs.append(f"fewer {section}.trained_layers (now {settings.trained_layers})")
     if machine.gpu and settings.mode == "lora" and settings.precision == "fp32":
         knobs.append(f"{section}.precision: bf16")
+    if machine.gpu and settings.mode != "upper_layers" and run.rule == "train":
+        knobs.append("`fsdp: true` in slurm/cluster.yaml, without plan.json (docs/cluster.md)")
     return tuple(knobs)
 
 

@@ -13,7 +13,7 @@ def training_arguments(settings: Training, work: Path, steps: int, seed: int) ->
     arguments = TrainingArguments(
         output_dir=str(work),
         max_steps=steps,
-        per_device_train_batch_size=1,  # one optimiser step, see the module's text
+        per_device_train_batch_size=1,  # one optimiser step, see `steps.train.trainer`
         learning_rate=settings.learning_rate,
         max_grad_norm=settings.max_gradient_norm,
         bf16=settings.precision == "bf16" and torch.cuda.is_available(),

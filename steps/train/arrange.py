@@ -17,15 +17,15 @@ def arrange(
     states: States,
     rewards: Tensor | None,
     log_probs: np.ndarray | None,
-    lm_log_probs: dict[int, Tensor] | None,
+    lm_log_probs: list[Tensor] | None,
 ) -> Batch:
     """Return the pairs (or labelled responses) of ``groups``.
 
     Args:
         rewards: [N], at all computed positions; None: the model gives none.
         log_probs: [T], the generator's, of the whole store; None where it has none.
-        lm_log_probs: of the tokens of some responses, counted through all groups; None where no
-            term asked for them.
+        lm_log_probs: of the tokens of each response, through all groups; empty for a response that
+            no term asked for, None where none asked for any.
     """
     device = states.hidden.device
     spans = [span for group in groups for span in group.cached.span.responses]
@@ -36,7 +36,7 @@ def arrange(
         log_probs=None if log_probs is None else _stored(log_probs, spans).to(device),
         # The place in the store: one number per response, whatever batch it is in.
         ids=torch.tensor([start for start, _ in spans], device=device),
-        lm_log_probs=None if lm_log_probs is None else _spread(lm_log_probs, lengths, device),
+        lm_log_probs=None if lm_log_probs is None else _spread(lm_log_probs, int(lengths.max())),
         row_means=None
         if rewards is None or states.row_length is None
         else rewards.view(-1, states.row_length).mean(1).detach(),
@@ -66,12 +66,9 @@ def _stored(log_probs: np.ndarray, spans: list[tuple[int, int]]) -> Tensor:
     return _pad([torch.from_numpy(log_probs[slice(*span)]) for span in spans])
 
 
-def _spread(rows: dict[int, Tensor], lengths: Tensor, device: torch.device) -> Tensor:
-    """Return all responses' rows, [K, L]; those that no term asked for are zero."""
-    empty = torch.zeros(0, device=device)
-    parts = [rows.get(k, empty) for k in range(len(lengths))]
-    parts.append(torch.zeros(int(lengths.max()), device=device))  # sets the width
-    return _pad(parts)[:-1]
+def _spread(rows: list[Tensor], width: int) -> Tensor:
+    """Return the rows in one of ``width`` columns each, [K, L]; an empty one is zero."""
+    return _pad([*rows, rows[0].new_zeros(width)])[:-1]
 
 
 def _rows(side: Side, rows: Tensor) -> Side:

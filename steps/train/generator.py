@@ -69,16 +69,15 @@ def train_generator(arguments: argparse.Namespace, experiment: Experiment) -> No
         seed=tuning.seed,
         name="train generator",
     )
-    inputs = [arguments.model, arguments.groups, arguments.pairs]
-    run = {"tuning": tuning.model_dump(), "code": training_code()} | {
-        p.name: sha256(p) for p in inputs
-    }
+    inputs = {"model": arguments.model, "groups": arguments.groups, "pairs": arguments.pairs}
+    run = {"tuning": tuning.model_dump(), "code": training_code(), "threads": experiment.threads}
+    run |= {name: sha256(path) for name, path in inputs.items()}
 
     def write() -> None:
         _write(module, tokenizer, trainer.rows(), arguments)
         tokens = settings.epochs * sum(group.cached.span.tokens for group in chosen)
         outputs = [arguments.output, arguments.training_log]
-        card.write(arguments.card, inputs, outputs, tokens=tokens)
+        card.write(arguments.card, [*inputs.values()], outputs, tokens=tokens)
 
     run_to_the_end(trainer, work, run, write)
 
@@ -89,6 +88,16 @@ def training_settings(tuning: FineTuning) -> Training:
     mode = "full" if tuning.lora is None else "lora"
     # The language-model term is the only one, so its gradient is not scaled down.
     return Training(mode=mode, lm_gradient_scale=1.0, **{k: getattr(tuning, k) for k in shared})
+
+
+def choose_trained(model: PreTrainedModel, settings: Training) -> nn.Module:
+    """Mark what the fine-tuning trains of a causal language model, perhaps adapters beside it."""
+    if settings.mode == "lora":
+        return add_lora(model, settings.lora, "CAUSAL_LM")
+    model.requires_grad_(True)
+    if settings.lm_head == "copy" and not model.config.tie_word_embeddings:
+        model.lm_head.requires_grad_(False)  # its copy is trained
+    return model
 
 
 def _assemble(
@@ -103,11 +112,7 @@ def _assemble(
     dtype = working_dtype(settings.precision) if settings.mode == "lora" else torch.float32
     model = load_generator(folder, experiment, dtype).to(best_device()).train()
     head = model.lm_head.weight
-    trained: nn.Module = model
-    if settings.mode == "lora":
-        trained = add_lora(model, settings.lora, "CAUSAL_LM")
-    else:
-        model.requires_grad_(True)
+    trained = choose_trained(model, settings)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()
     module = LanguageModule(

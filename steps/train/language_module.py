@@ -96,11 +96,11 @@ class LanguageModule(nn.Module):
 
     def _lm_log_probs(
         self, groups: list[TrainingGroup], states: States, rows: list[int]
-    ) -> dict[int, Tensor]:
-        """Return, for the responses ``rows``, the log-probabilities of their tokens.
+    ) -> list[Tensor]:
+        """Return each response's token log-probabilities; those of others than ``rows`` are empty.
 
-        The head is used even where there is no such response: in data-parallel training every
-        parameter must take part in every backward pass.
+        The empty ones come from the head too, which then takes part where ``rows`` is empty: its
+        gradient is zero and not missing, as data-parallel training and clipping need it.
         """
         spans = [span for group in groups for span in group.cached.span.responses]
         tokens = [torch.from_numpy(self.cache.tokens[slice(*spans[k])]).long() for k in rows]
@@ -110,7 +110,8 @@ class LanguageModule(nn.Module):
         hidden = scale_gradient(states.hidden[sources.to(device)], self.lm_gradient_scale)
         targets = torch.cat([none, *tokens]).to(device)
         flat = token_log_probs(hidden, self._lm_weight(), targets)
-        return dict(zip(rows, flat.split([len(part) for part in tokens]), strict=True))
+        computed = dict(zip(rows, flat.split([len(part) for part in tokens]), strict=True))
+        return [computed.get(k, flat[:0]) for k in range(len(spans))]
 
     def _lm_weight(self) -> Tensor:
         """Return the LM head, [V, D]."""

@@ -6,6 +6,7 @@ from steps.config.backbones import model_folder
 from steps.config.resources import read_plan, rule_resources
 from steps.config.workflow import (
     check_pinned,
+    content_of,
     depends,
     downloads,
     generator_files,

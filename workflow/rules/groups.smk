@@ -45,6 +45,7 @@ if SOLUTIONS is not None:
             depends=depends(EXPERIMENT, ["threads"], [".", "sample"]),
             sampling=SOLUTIONS.model_dump(),
             of=[EXPERIMENT.data.problems.model_dump(), EXPERIMENT.data.first],
+            content=content_of(problem_files(EXPERIMENT)),
             experiment=FILE,
             work=f"{RESULTS}/unfinished/sample-solutions",
             card=f"{RESULTS}/cards/sample_solutions.json",
