@@ -356,7 +356,7 @@ def test_unknown_keys_are_named(score, tmp_path: Path, capsys) -> None:
 
 def test_a_longer_limit_than_the_models_context_is_refused(score, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "pairs.jsonl", ROWS)
-    with pytest.raises(UserError, match="--max-length is 99,999,999, but newline takes 32,768"):
+    with pytest.raises(UserError, match=r"--max-length .* is 99,999,999, but newline takes 32,768"):
         score(path, "--max-length", "99999999")
 
 
@@ -395,3 +395,18 @@ def test_several_files_are_scored_by_one_process(
     monkeypatch.setattr(sys, "argv", ["score", *map(str, arguments[:-1])])
     with pytest.raises(UserError, match="must name as many files"):
         main()
+def test_a_model_that_does_not_tell_its_context_is_given_one(score, tmp_path: Path) -> None:
+    """Bloom's configuration has no largest position, for it has no positions."""
+    bloom = write_reward_model("bloom", tmp_path / "bloom")
+    path = write_lines(tmp_path / "pairs.jsonl", ROWS[:2])
+    with pytest.raises(UserError, match="bloom does not tell how many tokens it takes; give --max"):
+        score(path, "--model", str(bloom))
+    scores = pq.read_table(score(path, "--model", str(bloom), "--max-length", "99")).to_pandas()
+    model = open_reward_model(bloom)
+    groups = [group for _, group in parts.iterate_file(path)]
+    with pytest.raises(UserError, match="bloom does not tell how many tokens it takes"):
+        next(score_stream(model, groups))
+    wanted = np.concatenate([g.rewards for g in score_stream(model, groups, max_length=99)])
+    assert np.ptp(wanted) > 0 and scores["reward"].to_numpy() == pytest.approx(wanted, abs=1e-5)
+
+

@@ -11,7 +11,6 @@ import torch
 import transformers
 
 from steps.code import package_hash
-from steps.errors import UserError
 from steps.files import sha256
 from steps.provenance import RunCard
 from steps.score.model_files import ModelFiles
@@ -34,7 +33,7 @@ def score_inputs(
         torch.set_num_threads(arguments.threads)
     model = open_files(files, arguments.trust_remote_code, arguments.precision)
     settings = Settings(
-        _max_length(arguments, model),
+        model.limit(arguments.max_length),
         arguments.truncate,
         arguments.token_rewards,
         arguments.tokens_per_batch,
@@ -58,16 +57,6 @@ def score_inputs(
     columns = [pq.read_table(path, columns=["n_tokens"])["n_tokens"] for path in arguments.output]
     tokens = sum(column.to_numpy().sum().item() for column in columns)
     card.write(arguments.card, inputs, outputs, tokens=tokens, model=facts)
-
-
-def _max_length(arguments: argparse.Namespace, model: RewardModel) -> int:
-    longest = arguments.max_length or model.max_length
-    if longest > model.max_length:
-        raise UserError(
-            f"--max-length is {longest:,}, but {model.name} takes {model.max_length:,} tokens; "
-            "lower it"
-        )
-    return longest
 
 
 def _plan(model: RewardModel, path: Path, settings: Settings) -> dict[str, Any]:
