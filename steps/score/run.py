@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import torch
 import transformers
 
@@ -40,22 +39,20 @@ def score_inputs(
     )
     if settings.token_rewards:
         model.check_token_rewards()
-    outputs = []
+    outputs, tokens = [], 0
     for path, count, output in zip(arguments.input, rows, arguments.output, strict=True):
         job = Job(model, path, settings, arguments.on_error == "skip")
         written = score_file(job, count, _plan(model, path, settings), output)
-        if len(written) > 1:
-            skipped = sum(1 for _ in written[1].open(encoding="utf-8"))
+        if written.skipped:
             print(
-                f"{skipped:,} of {count:,} rows were skipped; {written[1]} says why",
+                f"{written.skipped:,} of {count:,} rows were skipped; {written.files[1]} says why",
                 file=sys.stderr,
             )
-        outputs += written
+        outputs += written.files
+        tokens += written.tokens
     inputs = [*arguments.input]
     inputs += [files.folder] if files.commit is None else []
     facts = asdict(files.origin) | {"commit": files.commit, "layout": model.layout}
-    columns = [pq.read_table(path, columns=["n_tokens"])["n_tokens"] for path in arguments.output]
-    tokens = sum(column.to_numpy().sum().item() for column in columns)
     card.write(arguments.card, inputs, outputs, tokens=tokens, model=facts)
 
 
