@@ -35,8 +35,14 @@ def write_experiment(
     seeds: tuple[int, ...] = (0, 1),
     samples: int = 200,
     words: int = 12,
+    origins: dict[tuple[str, int], Origin] | None = None,
 ) -> tuple[Path, Path]:
-    """Write an experiment; return its YAML file and its results folder."""
+    """Write an experiment; return its YAML file and its results folder.
+
+    Args:
+        origins: the models that the scores of some (method, seed) shall come from.
+    """
+    origins = origins or {}
     results = folder / "results"
     draw = np.random.default_rng(0)
     for name, categories in CATEGORIES.items():
@@ -51,7 +57,7 @@ def write_experiment(
             for seed in seeds:
                 scores = make_scores(groups, skill=1.0, draw=draw)
                 path = results / "scores" / method / f"seed{seed}/{name}.parquet"
-                write_scores(path, scores, origin_of(method, seed))
+                write_scores(path, scores, origins.get((method, seed), origin_of(method, seed)))
     for method in METHODS:
         for seed in seeds:
             write_log(results / "training" / method / f"seed{seed}.csv", draw)

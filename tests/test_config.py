@@ -338,7 +338,7 @@ def test_a_benchmark_goes_by_the_name_of_its_entry(tmp_path: Path) -> None:
 
 def test_reference_models_are_downloaded_and_scored_as_they_say(tmp_path: Path) -> None:
     model = {"source": "hub", "id": "a/b", "revision": "0" * 40, "trust_remote_code": True}
-    models = {"theirs": model, "plain": {"source": "hub", "id": "c/d"}}
+    models = {"theirs": model, "plain": {"source": "hub", "id": "c/d", "max_length": 2048}}
     experiment = load_experiment(broken(tmp_path, put(None, "reference_models", models)))
     assert downloads(experiment) == {
         "c--d@main": "reference_models.plain",
@@ -347,7 +347,8 @@ def test_reference_models_are_downloaded_and_scored_as_they_say(tmp_path: Path) 
     }
     options = reference_options(experiment, "theirs")
     assert options == "--precision fp32 --tokens-per-batch 4096 --trust-remote-code"
-    assert "--trust-remote-code" not in reference_options(experiment, "plain")
+    plain = "--precision fp32 --tokens-per-batch 4096 --max-length 2048"
+    assert reference_options(experiment, "plain") == plain
 
 
 def test_snakemake_names_the_missing_samples(tmp_path: Path) -> None:

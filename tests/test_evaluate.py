@@ -2,6 +2,7 @@
 
 import shutil
 import warnings
+from dataclasses import replace
 from itertools import combinations, permutations
 from math import comb
 from pathlib import Path
@@ -367,6 +368,15 @@ def test_scores_of_another_model_are_refused(tmp_path: Path, method: str, seed: 
     wrong = results / "scores/icrm/seed0/in_distribution.parquet"
     shutil.copy(results / f"scores/{method}/seed{seed}/in_distribution.parquet", wrong)
     with pytest.raises(UserError, match=f"{wrong} holds the scores of {method} with seed {seed}, "):
+        read_evaluation_sets(load_experiment(yaml), results)
+
+
+def test_scores_of_a_run_come_from_one_model(tmp_path: Path):
+    yaml, results = write_experiment(tmp_path)
+    path = results / "scores/icrm/seed1/out_of_distribution.parquet"
+    again = replace(origin_of("icrm", 1), sha256="of the model trained again")
+    write_scores(path, read_scores(path), again)
+    with pytest.raises(UserError, match=f"{path} has the scores of another model than 'in_dist"):
         read_evaluation_sets(load_experiment(yaml), results)
 
 

@@ -1,5 +1,6 @@
 """The model card and the provenance: complete, honest about what is missing, and fit to publish."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,17 @@ from steps.errors import UserError
 from steps.export.folder import export_model
 from steps.export.parts import parts
 from steps.export.published import published_loss
-from steps.files import sha256, write_json
+from steps.files import read_json, sha256, write_json
 from steps.objectives.registry import method_names
 from steps.report.csv_file import read_csv
+from steps.score.model_files import find_model
 from tests.conftest import ROOT
 from tests.exported_models import export, saved_model
 from tests.test_report import evaluated
 
 TRAINING = {
     "step": "train",
+    "experiment": {"title": "Synthetic", "sha256": "of a file that has changed since"},
     "commit": "c" * 40,
     "uncommitted_changes": False,
     "versions": {"torch": "1.2.3", "transformers": "4.5.6"},
@@ -43,8 +46,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return evaluated(tmp_path_factory.mktemp("evaluated"))
+def results(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    origins = {("icrm", 1): find_model(model).origin}
+    return evaluated(tmp_path_factory.mktemp("evaluated"), origins=origins)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +140,29 @@ def test_another_experiment_is_refused(model: Path, results, tmp_path: Path) -> 
     experiment = load_experiment(results[0]).model_copy(update={"seeds": [0]})
     with pytest.raises(UserError, match="'Synthetic' trains no icrm with seed 1"):
         export_model(model, tmp_path / "out", experiment, None, None)
+
+
+def test_the_scores_of_another_model_are_refused(model: Path, results, tmp_path: Path) -> None:
+    """Of the same method and seed: trained on other data, or trained again since."""
+    yaml, others = evaluated(tmp_path)
+    with pytest.raises(UserError, match=r"has the scores of another model of icrm/seed1 than"):
+        export_model(model, tmp_path / "out", load_experiment(yaml), others / "evaluation", None)
+    evaluation = shutil.copytree(results[1] / "evaluation", tmp_path / "of an older version")
+    facts = read_json(evaluation / "manifest.json")
+    del facts["models"]
+    write_json(evaluation / "manifest.json", facts)
+    with pytest.raises(UserError, match=r"does not tell which model of icrm/seed1 was scored"):
+        export_model(model, tmp_path / "out", load_experiment(yaml), evaluation, None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_experiment_other_than_the_run_cards_is_refused(model: Path, results, tmp_path) -> None:
+    card = training_card(tmp_path / "card.json", model)
+    other = load_experiment(results[0]).model_copy(update={"title": "CHAMP"})
+    with pytest.raises(UserError, match="trained in the experiment 'Synthetic', not in 'CHAMP'"):
+        export_model(model, tmp_path / "out", other, None, card)
+    card.write_text(card.read_text().replace('"experiment"', '"unknown"'))
+    export_model(model, tmp_path / "out", other, None, card)  # a card of before it was noted
 
 
 def test_the_settings_are_those_of_the_training(model: Path, results, tmp_path: Path) -> None:

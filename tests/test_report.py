@@ -42,7 +42,8 @@ def evaluated(folder: Path, **sizes) -> tuple[Path, Path]:
     yaml, results = write_experiment(folder, **sizes)
     experiment = load_experiment(yaml)
     sets = read_evaluation_sets(experiment, results)
-    write_tables(results / "evaluation", evaluate(experiment, sets), experiment)
+    tables = evaluate(experiment, sets)
+    write_tables(results / "evaluation", tables, experiment, sets[0].models)
     sentences = {"summary": ["train: 5 prompts, 40 responses, 999 tokens"]}
     write_json(results / "groups" / "selection.json", sentences)
     return yaml, results

@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+import tracemalloc
 from functools import partial
 from pathlib import Path
 from unittest.mock import ANY
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import snapshot_download
 
+import steps.score.join as join
 import steps.score.parts as parts
 from steps.errors import UserError
 from steps.files import sha256
@@ -46,7 +48,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "RESPONSES_PER_PART", 4)
-    monkeypatch.setattr(parts, "RESPONSES_PER_ROW_GROUP", 7)
+    monkeypatch.setattr(join, "BYTES_PER_ROW_GROUP", 150)
 
 
 @pytest.fixture
@@ -97,6 +99,7 @@ def test_every_response_of_every_format_is_scored(
     assert card["inputs"] == {str(path): sha256(path), str(model): sha256(model)}
     assert card["outputs"] == {str(output): sha256(output)}
     assert card["model"]["sha256"] == sha256(model)
+    assert card["tokens"] == scores["n_tokens"].sum()
     assert names(tmp_path) == {path.name, "scores.parquet", "card.json"}
 
 
@@ -156,7 +159,7 @@ def test_a_finished_part_that_has_changed_is_scored_again(
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(parts, "_join", killed)
+        patch.setattr(parts, "join_parts", killed)
         score(path)
     part = tmp_path / ".scores.parquet.parts/00000001.parquet"
     reward = pq.read_table(part)["reward"][0].as_py()
@@ -211,6 +214,59 @@ def test_a_row_that_a_killed_run_skipped_still_stops_the_next(
     with pytest.raises(UserError, match=r"row 2 .*control token"):
         score(path)
     assert not (tmp_path / "scores.parquet").exists()
+
+
+def test_row_groups_hold_so_many_bytes_whatever_a_row_takes(
+    score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the rewards of their tokens the same rows fill more of them."""
+    path = write_lines(tmp_path / "groups.jsonl", [GROUP | {"group_id": str(k)} for k in range(8)])
+    monkeypatch.setattr(join, "BYTES_PER_ROW_GROUP", 1000)
+    counts = [
+        pq.ParquetFile(score(path, *options)).num_row_groups
+        for options in ((), ("--token-rewards",))
+    ]
+    assert counts == [1, 4]
+
+
+def test_the_list_of_skipped_rows_is_not_held_in_memory(
+    score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_lines(tmp_path / "pairs.jsonl", [ROWS[0], *["{" * 200] * 16_000])
+    monkeypatch.setattr(parts, "RESPONSES_PER_PART", 100)
+    peaks = []
+
+    def traced(*arguments) -> join.Written:
+        tracemalloc.start()
+        try:
+            return join.join_parts(*arguments)
+        finally:
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+
+    monkeypatch.setattr(parts, "join_parts", traced)
+    output = score(path, "--on-error", "skip")
+    assert peaks[0] < Path(f"{output}.errors.jsonl").stat().st_size / 2
+
+
+def test_a_row_group_of_the_input_is_not_held_in_memory(tmp_path: Path) -> None:
+    """Other tools write a file as a single one."""
+    draw = np.random.default_rng(0)
+    texts = [draw.bytes(500).hex() for _ in range(20_000)]
+    path = tmp_path / "pairs.parquet"
+    columns = {"prompt": texts, "chosen": texts, "rejected": texts[::-1]}
+    pq.write_table(pa.table(columns), path, row_group_size=len(texts))
+    code = f"""
+from pathlib import Path
+import pyarrow
+from steps.groups.files import read_rows
+for _ in read_rows(Path({str(path)!r})):
+    pass
+print(pyarrow.default_memory_pool().max_memory())
+"""
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < path.stat().st_size / 2
 
 
 BAD = {
@@ -356,8 +412,23 @@ def test_unknown_keys_are_named(score, tmp_path: Path, capsys) -> None:
 
 def test_a_longer_limit_than_the_models_context_is_refused(score, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "pairs.jsonl", ROWS)
-    with pytest.raises(UserError, match="--max-length is 99,999,999, but newline takes 32,768"):
+    with pytest.raises(UserError, match=r"--max-length .* is 99,999,999, but newline takes 32,768"):
         score(path, "--max-length", "99999999")
+
+
+def test_a_model_that_does_not_tell_its_context_is_given_one(score, tmp_path: Path) -> None:
+    """Bloom's configuration has no largest position, for it has no positions."""
+    bloom = write_reward_model("bloom", tmp_path / "bloom")
+    path = write_lines(tmp_path / "pairs.jsonl", ROWS[:2])
+    with pytest.raises(UserError, match="bloom does not tell how many tokens it takes; give --max"):
+        score(path, "--model", str(bloom))
+    scores = pq.read_table(score(path, "--model", str(bloom), "--max-length", "99")).to_pandas()
+    model = open_reward_model(bloom)
+    groups = [group for _, group in parts.iterate_file(path)]
+    with pytest.raises(UserError, match="bloom does not tell how many tokens it takes"):
+        next(score_stream(model, groups))
+    wanted = np.concatenate([g.rewards for g in score_stream(model, groups, max_length=99)])
+    assert np.ptp(wanted) > 0 and scores["reward"].to_numpy() == pytest.approx(wanted, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["someone/reward", "someone/else"])

@@ -61,6 +61,23 @@ Backbone = Annotated[
 ]
 
 
+class Limited(Section):
+    """A reward model of others, which may not tell how many tokens it takes."""
+
+    max_length: int | None = Field(None, ge=1)  # prompt and response; null: what the model takes
+
+
+class LocalReference(LocalBackbone, Limited):
+    """A reward model in a folder."""
+
+
+class HubReference(HubBackbone, Limited):
+    """A reward model of the hub."""
+
+
+ReferenceModel = Annotated[LocalReference | HubReference, Field(discriminator="source")]
+
+
 def model_folder(model: Backbone | HubModel) -> Path:
     """Where a model lies once the download step has run (relative to the root)."""
     match model:

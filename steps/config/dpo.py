@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from steps.config.backbones import HubModel
+from steps.config.backbones import HubModel, Limited
 from steps.config.lora import Lora
 from steps.config.section import Commit, Section
 from steps.errors import UserError
@@ -53,7 +53,7 @@ class TrainedJudge(Section):
     train_on: str  # an evaluation set that is not the one the policies answer
 
 
-class HubJudge(HubModel):
+class HubJudge(HubModel, Limited):
     """A reward model of the Hugging Face hub."""
 
     revision: Commit | None = None  # null: nothing runs until it is set, a dry run does

@@ -9,6 +9,7 @@ from steps.config.backbones import (
     Backbone,
     HubBackbone,
     LocalBackbone,
+    ReferenceModel,
     SmolLM2Backbone,
     TinyBackbone,
     model_folder,
@@ -45,8 +46,6 @@ __all__ = [
 # Single responses in which a human marked the first wrong step: made to locate mistakes, not to
 # compare responses, so this set is neither balanced nor paired nor pooled with others.
 ANNOTATED_SET = "first_wrong_step"
-
-ReferenceModel = Annotated[LocalBackbone | HubBackbone, Field(discriminator="source")]
 
 
 class ChampData(Section):

@@ -102,6 +102,8 @@ def reference_options(experiment: Experiment, name: str) -> str:
     model, settings = experiment.reference_models[name], experiment.training
     trust = isinstance(model, HubBackbone) and model.trust_remote_code
     options = f"--precision {settings.precision} --tokens-per-batch {settings.tokens_per_batch}"
+    if model.max_length is not None:
+        options += f" --max-length {model.max_length}"
     return options + " --trust-remote-code" * trust
 
 

@@ -23,7 +23,8 @@ def main() -> None:
     experiment = load_experiment(arguments.experiment)
     card = RunCard("evaluate", experiment.evaluation.model_dump(), experiment=experiment)
     sets = read_evaluation_sets(experiment, arguments.results)
-    write_tables(arguments.output, evaluate(experiment, sets), experiment)
+    # Those of one set are those of all: reading has checked it.
+    write_tables(arguments.output, evaluate(experiment, sets), experiment, sets[0].models)
     card.write(arguments.card, input_files(experiment, arguments.results), [arguments.output])
 
 

@@ -12,7 +12,7 @@ from steps.config.schema import ANNOTATED_SET
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup, Response, read_groups
 from steps.pairs.schema import read_pairs
-from steps.score.schema import read_left_out, read_origin, read_rewards, read_scores
+from steps.score.schema import Origin, read_left_out, read_origin, read_rewards, read_scores
 
 SCORE_AGAIN = "run the score step again for these groups"
 
@@ -28,6 +28,7 @@ class EvaluationSet:
         pairs: columns of `steps.pairs.schema.PAIRS`; zero rows for a set without pairs.
         scores: for each (method, seed) the columns of `steps.score.schema.SCORES`, R rows.
         references: for each reference model its rewards [R].
+        models: for each (method, seed) the SHA-256 of the model that gave the scores.
     """
 
     name: str
@@ -35,6 +36,7 @@ class EvaluationSet:
     pairs: pd.DataFrame
     scores: dict[tuple[str, int], pd.DataFrame]
     references: dict[str, np.ndarray] = field(default_factory=dict)
+    models: dict[tuple[str, int], str] = field(default_factory=dict)
 
     @property
     def compares(self) -> bool:
@@ -79,10 +81,11 @@ def read_evaluation_sets(experiment: Experiment, results: Path) -> list[Evaluati
     """Read every evaluation set of an experiment.
 
     Raises:
-        UserError: a file is missing or damaged, scores do not fit the groups, or no set has a
-            group.
+        UserError: a file is missing or damaged, scores do not fit the groups, those of a run come
+            from several models, or no set has a group.
     """
     sets = [_read_set(experiment, results, name) for name in experiment.evaluation_sets]
+    _check_one_model_per_run(sets, results)
     if not any(each.groups for each in sets):
         raise UserError(
             f"{results / 'groups'}: no evaluation set has a single group; raise the selection's "
@@ -95,16 +98,29 @@ def _read_set(experiment: Experiment, results: Path, name: str) -> EvaluationSet
     groups = read_groups(results / "groups" / f"{name}.parquet")
     pairs = read_pairs(results / "pairs" / f"{name}.parquet", groups)
     scores: dict[tuple[str, int], pd.DataFrame] = {}
+    models: dict[tuple[str, int], str] = {}
     for method, seed in experiment.runs:
         path = score_path(results, method, seed, name)
         scores[method, seed] = align_scores(read_scores(path), groups, path)
-        check_origin(path, method, seed)
+        models[method, seed] = check_origin(path, method, seed).sha256
         _check_same_tokens(scores[method, seed], next(iter(scores.values())), path)
     references = {
         model: _reference_rewards(reference_path(results, model, name), groups)
         for model in experiment.reference_models
     }
-    return EvaluationSet(name, groups, pairs, scores, references)
+    return EvaluationSet(name, groups, pairs, scores, references, models)
+
+
+def _check_one_model_per_run(sets: list[EvaluationSet], results: Path) -> None:
+    """A model that was trained again may have been scored again on some of the sets only."""
+    for each in sets[1:]:
+        for (method, seed), model in each.models.items():
+            if model != sets[0].models[method, seed]:
+                raise UserError(
+                    f"{score_path(results, method, seed, each.name)} has the scores of another "
+                    f"model than '{sets[0].name}' has; run the score step of {method} seed {seed} "
+                    "again"
+                )
 
 
 def _reference_rewards(path: Path, groups: list[PromptGroup]) -> np.ndarray:
@@ -174,14 +190,18 @@ def align_scores(scores: pd.DataFrame, groups: list[PromptGroup], path: Path) ->
     return scores.iloc[[row_of[key] for key in wanted]].reset_index(drop=True)
 
 
-def check_origin(path: Path, method: str, seed: int) -> None:
-    """A file that was copied or renamed would give one method the numbers of another."""
+def check_origin(path: Path, method: str, seed: int) -> Origin:
+    """Return the model of a file of scores, which must be of this method and seed.
+
+    A file that was copied or renamed would give one method the numbers of another.
+    """
     origin = read_origin(path)
     if (origin.method, origin.seed) != (method, seed):
         raise UserError(
             f"{path} holds the scores of {origin.method} with seed {origin.seed}, not of {method} "
             f"with seed {seed}; {SCORE_AGAIN}"
         )
+    return origin
 
 
 def _check_same_tokens(scores: pd.DataFrame, first: pd.DataFrame, path: Path) -> None:

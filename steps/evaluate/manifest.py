@@ -1,6 +1,7 @@
 """What an evaluation was made of, and what its files must hold: ``manifest.json`` beside them.
 
-A CSV file that lost its last lines, or holds the numbers of another experiment, looks whole.
+A CSV file that lost its last lines, or holds the numbers of another experiment or of models that
+have been trained again since, looks whole.
 """
 
 from pathlib import Path
@@ -11,18 +12,29 @@ import pandas as pd
 from steps.config import Experiment
 from steps.errors import UserError
 from steps.files import read_json, sha256, write_json
+from steps.score.schema import Origin
 
 NAME = "manifest.json"
 AGAIN = "run the evaluate step again"
 
 
-def write_manifest(folder: Path, tables: dict[str, pd.DataFrame], experiment: Experiment) -> None:
-    """Write the manifest of the ``tables``, by file name, that are in ``folder``."""
+def write_manifest(
+    folder: Path,
+    tables: dict[str, pd.DataFrame],
+    experiment: Experiment,
+    models: dict[tuple[str, int], str],
+) -> None:
+    """Write the manifest of the ``tables``, by file name, that are in ``folder``.
+
+    Args:
+        models: for each (method, seed) the SHA-256 of its model.
+    """
     files = {
         name: {"rows": len(table), "sha256": sha256(folder / name)}
         for name, table in tables.items()
     }
-    write_json(folder / NAME, _made_of(experiment) | {"files": files})
+    hashes = {_name(method, seed): digest for (method, seed), digest in models.items()}
+    write_json(folder / NAME, _made_of(experiment) | {"files": files, "models": hashes})
 
 
 def check_manifest(folder: Path, tables: dict[str, pd.DataFrame], experiment: Experiment) -> None:
@@ -57,6 +69,29 @@ def check_manifest(folder: Path, tables: dict[str, pd.DataFrame], experiment: Ex
             )
         if sha256(folder / name) != written:
             raise UserError(f"{folder / name} has changed since it was written; {AGAIN}")
+
+
+def check_model(folder: Path, model: Origin) -> None:
+    """Check that the evaluation's scores of a method and seed are those of ``model``.
+
+    Raises:
+        UserError: they are those of another one, or the evaluation does not tell.
+    """
+    manifest = read_json(folder / NAME)
+    models = manifest.get("models") if isinstance(manifest, dict) else None
+    name = _name(model.method, model.seed)
+    if not isinstance(models, dict) or name not in models:
+        raise UserError(f"{folder / NAME} does not tell which model of {name} was scored; {AGAIN}")
+    if models[name] != model.sha256:
+        raise UserError(
+            f"{folder} has the scores of another model of {name} than the given one; give its own "
+            "evaluation, or run its score and evaluate steps again"
+        )
+
+
+def _name(method: str, seed: int) -> str:
+    """Return what a run is called, as in the paths of its model and scores."""
+    return f"{method}/seed{seed}"
 
 
 def _made_of(experiment: Experiment) -> dict[str, list[Any]]:

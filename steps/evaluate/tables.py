@@ -95,12 +95,20 @@ def _estimate(
     )
 
 
-def write_tables(folder: Path, tables: dict[str, pd.DataFrame], experiment: Experiment) -> None:
+def write_tables(
+    folder: Path,
+    tables: dict[str, pd.DataFrame],
+    experiment: Experiment,
+    models: dict[tuple[str, int], str],
+) -> None:
     """Write the tables, by file name, and their manifest into ``folder``, atomically.
 
     Numbers have six significant digits.
+
+    Args:
+        models: for each (method, seed) the SHA-256 of its model.
     """
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         write_csv_files(temporary, tables)
-        write_manifest(temporary, tables, experiment)
+        write_manifest(temporary, tables, experiment, models)

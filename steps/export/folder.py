@@ -16,7 +16,7 @@ from steps.export.source import Source, open_source, read_weights
 from steps.export.tokenizer import write_tokenizer
 from steps.files import atomic_path, read_json, sha256, write_json, write_text
 from steps.provenance import code_facts
-from steps.score.model_files import FACTS
+from steps.score.model_files import FACTS, find_model
 
 
 def export_model(
@@ -43,9 +43,10 @@ def export_model(
         _check_experiment(experiment, method, seed)
     scores = None
     if evaluation is not None:
-        scores = model_scores(evaluation, experiment, method, seed)
+        scores = model_scores(evaluation, experiment, find_model(model).origin)
     provenance = _provenance(source, training_card)
     if experiment is not None and training_card is not None:
+        _check_title(experiment, training_card)
         experiment = _as_trained(experiment, provenance["training"]["settings"], training_card)
     with atomic_path(output) as temporary:
         temporary.mkdir(parents=True)
@@ -76,6 +77,19 @@ def _check_experiment(experiment: Experiment, method: str, seed: int) -> None:
         raise UserError(
             f"the experiment '{experiment.title}' trains no {method} with seed {seed}; give the "
             "one that this model was trained in"
+        )
+
+
+def _check_title(experiment: Experiment, path: Path) -> None:
+    """Check the experiment against the run card ``path``, where that names one.
+
+    Its hash may differ: what the training did not read may have changed since.
+    """
+    trained_in = (read_json(path).get("experiment") or {}).get("title")
+    if trained_in not in (None, experiment.title):
+        raise UserError(
+            f"{path}: this model was trained in the experiment '{trained_in}', not in "
+            f"'{experiment.title}'; give that one (or its title back, if nothing else has changed)"
         )
 
 

@@ -139,7 +139,8 @@ def _parse(line: str, place: str) -> Any:
 def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
     number = 0
     try:
-        with pq.ParquetFile(path) as file:
+        # Read ahead by a megabyte, not by a whole row group, which may be the whole file.
+        with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
             for batch in file.iter_batches(batch_size=1024):
                 for row in batch.to_pylist():
                     number += 1

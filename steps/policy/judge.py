@@ -35,11 +35,12 @@ def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
         trust_remote_code=hub and judge.trust_remote_code,
         precision=judge.precision if hub else experiment.training.precision,
     )
+    longest = judge.max_length if hub else None
     rows = pd.DataFrame(
         [
             row
             for path in arguments.samples
-            for row in _judged(model, read_groups(path), evaluation.tokens_per_batch)
+            for row in _judged(model, read_groups(path), evaluation.tokens_per_batch, longest)
         ],
         columns=[*JUDGED.names, "tokens"],
     )
@@ -53,9 +54,9 @@ def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
 
 
 def _judged(
-    model: RewardModel, groups: list[PromptGroup], tokens_per_batch: int
+    model: RewardModel, groups: list[PromptGroup], tokens_per_batch: int, longest: int | None
 ) -> Iterator[tuple[str, str, int, float, int]]:
-    scored = score_stream(model, groups, tokens_per_batch=tokens_per_batch)
+    scored = score_stream(model, groups, max_length=longest, tokens_per_batch=tokens_per_batch)
     for group, each in zip(groups, scored, strict=True):
         for place, response in enumerate(group.responses):
             score, tokens = float(each.rewards[place]), int(each.n_tokens[place])

@@ -4,39 +4,26 @@ The parts lie in a hidden folder beside the output, bound to everything that the
 Each is scored by itself, so the output has the same bytes however often the run was interrupted.
 """
 
-import json
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from steps.errors import UserError
-from steps.files import (
-    atomic_path,
-    read_json,
-    refuse_foreign_files,
-    remove,
-    sha256,
-    write_json,
-    write_text,
-)
+from steps.files import read_json, refuse_foreign_files, remove, write_json
 from steps.groups.files import iterate_file
-from steps.groups.schema import PromptGroup, read_table
+from steps.groups.schema import PromptGroup
 from steps.lock import only_writer
 from steps.progress import Progress
+from steps.score.join import Written, join_parts
+from steps.score.part_file import is_as_written, read_facts, write_part
 from steps.score.reward_model import RewardModel
-from steps.score.schema import rewards_schema, with_left_out
+from steps.score.schema import rewards_schema
 from steps.score.stream import ScoredGroup, score_stream
 
 RESPONSES_PER_PART = 128  # about what a kill costs
-RESPONSES_PER_ROW_GROUP = 10_000  # of the output
-# Metadata of a part: how many rows of the input it is, what is wrong with some, and of those that
-# could be read why they have no score.
-_FACTS = b"facts"
 Row = tuple[int, PromptGroup | UserError]
 
 
@@ -65,13 +52,11 @@ class Job:
     skip: bool
 
 
-def score_file(job: Job, rows: int, plan: dict[str, Any], output: Path) -> list[Path]:
+def score_file(job: Job, rows: int, plan: dict[str, Any], output: Path) -> Written:
     """Score a file of ``rows`` rows into ``output``; continue where an earlier run stopped.
 
     Args:
         plan: all that the scores depend on; parts of another one are thrown away.
-    Returns:
-        The files written.
     Raises:
         UserError: a row cannot be scored and is not to be skipped, or the input is damaged.
     """
@@ -80,15 +65,15 @@ def score_file(job: Job, rows: int, plan: dict[str, Any], output: Path) -> list[
     with only_writer(folder):
         _open_folder(folder, plan)
         _drop_unusable(job, folder)
-        done = sum(_facts(file)["rows"] for file in folder.glob("*.parquet"))
+        done = sum(read_facts(file)["rows"] for file in folder.glob("*.parquet"))
         progress = Progress(f"score {job.path.name}", rows, "rows", done)
         for number, part in enumerate(_cut(iterate_file(job.path))):
             file = folder / f"{number:08d}.parquet"
             if not file.is_file():
                 _score_part(job, part, progress, schema, file)
-        outputs = _join(folder, schema, output)
+        written = join_parts(folder, schema, output)
         remove(folder)
-    return outputs
+    return written
 
 
 def _cut(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -116,20 +101,11 @@ def _open_folder(folder: Path, plan: dict[str, Any]) -> None:
 def _drop_unusable(job: Job, folder: Path) -> None:
     """Remove parts that have changed, and those that left rows out where none may be."""
     for file in folder.glob("*.parquet"):
-        if not _is_as_written(file):
+        if not is_as_written(file):
             print(f"{file} has changed since it was written; its rows are scored again")
             remove(file)
-        elif not job.skip and _facts(file)["errors"]:
+        elif not job.skip and read_facts(file)["errors"]:
             remove(file)
-
-
-def _hash_file(part: Path) -> Path:
-    return part.with_suffix(".parquet.sha256")
-
-
-def _is_as_written(part: Path) -> bool:
-    hash_file = _hash_file(part)
-    return hash_file.is_file() and hash_file.read_bytes() == sha256(part).encode()
 
 
 def _score_part(
@@ -163,15 +139,8 @@ def _score_part(
         records += _rows_of(scored)
         progress.advance(1)
     errors.sort(key=lambda error: error["row"])
-    table = pa.Table.from_pylist(records, schema)
-    with atomic_path(file) as temporary:
-        facts = {"rows": len(rows), "errors": errors, "left_out": left_out}
-        pq.write_table(table.replace_schema_metadata({_FACTS: json.dumps(facts)}), temporary)
-        write_text(_hash_file(file), sha256(temporary))  # a part that is there has its hash
-
-
-def _facts(file: Path) -> dict[str, Any]:
-    return json.loads(pq.read_schema(file).metadata[_FACTS])
+    facts = {"rows": len(rows), "errors": errors, "left_out": left_out}
+    write_part(file, pa.Table.from_pylist(records, schema), facts)
 
 
 def _rows_of(group: ScoredGroup) -> Iterator[dict[str, Any]]:
@@ -187,42 +156,3 @@ def _rows_of(group: ScoredGroup) -> Iterator[dict[str, Any]]:
             row["token_rewards"] = group.token_rewards[number]
             row["token_ends"] = group.token_ends[number]
         yield row
-
-
-def _join(folder: Path, schema: pa.Schema, output: Path) -> list[Path]:
-    """Write the output from the parts, and the list of skipped rows where there are any."""
-    errors_file = output.with_name(output.name + ".errors.jsonl")
-    parts = sorted(folder.glob("*.parquet"))
-    for part in parts:
-        if not _is_as_written(part):
-            raise UserError(
-                f"{part} has changed since it was written; start again, then its rows are scored "
-                "again"
-            )
-    facts = [_facts(part) for part in parts]
-    skipped = [error for each in facts for error in each["errors"]]
-    left_out = {group_id: why for each in facts for group_id, why in each["left_out"].items()}
-    scored, waiting = 0, []
-    with ExitStack() as stack:
-        temporary = stack.enter_context(atomic_path(output))
-        writer = stack.enter_context(pq.ParquetWriter(temporary, with_left_out(schema, left_out)))
-        listing = stack.enter_context(atomic_path(errors_file))
-        lines = [json.dumps(error, ensure_ascii=False) + "\n" for error in skipped]
-        listing.write_text("".join(lines), encoding="utf-8")
-        for part in parts:
-            waiting.append(read_table(part, schema))
-            scored += waiting[-1].num_rows
-            if sum(table.num_rows for table in waiting) >= RESPONSES_PER_ROW_GROUP:
-                writer.write_table(pa.concat_tables(waiting))
-                waiting = []
-        if waiting:
-            writer.write_table(pa.concat_tables(waiting))
-        if skipped and not scored:
-            raise UserError(
-                f"{output} is not written, for none of the {len(skipped)} rows could be scored; "
-                f"the first one is {skipped[0]['error']}"
-            )
-    if not skipped:
-        remove(errors_file)
-        return [output]
-    return [output, errors_file]

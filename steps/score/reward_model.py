@@ -13,7 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.modeling_layers import GenericForSequenceClassification
 
 from steps.backbone import is_packable, load_classifier, load_config, load_part
@@ -35,7 +40,7 @@ class RewardModel:
     Attributes:
         layout: ``packed`` or ``padded``.
         dtype: that the products are computed in.
-        max_length: tokens that the model takes.
+        max_length: tokens that the model takes; None where its files do not tell.
     """
 
     model: PreTrainedModel
@@ -43,7 +48,7 @@ class RewardModel:
     files: ModelFiles
     layout: str
     dtype: torch.dtype
-    max_length: int
+    max_length: int | None
 
     @property
     def name(self) -> str:
@@ -71,6 +76,26 @@ class RewardModel:
                 f"{self.name} is a {type(self.model).__name__}, which gives one reward for a whole "
                 "text and none for a token; leave --token-rewards out"
             )
+
+    def limit(self, asked: int | None) -> int:
+        """Return the most tokens that prompt and response together may have.
+
+        Args:
+            asked: at most what the model takes; None for just that.
+        Raises:
+            UserError: more is asked for, or nothing, though what the model takes is not known.
+        """
+        if asked is None and self.max_length is None:
+            raise UserError(
+                f"{self.name} does not tell how many tokens it takes; give --max-length (in an "
+                "experiment the key max_length of this reference model or judge)"
+            )
+        if asked is not None and self.max_length is not None and asked > self.max_length:
+            raise UserError(
+                f"--max-length (in an experiment max_length) is {asked:,}, but {self.name} takes "
+                f"{self.max_length:,} tokens; lower it"
+            )
+        return asked or self.max_length
 
     def encode(self, group: PromptGroup) -> list[Conversation]:
         """Return a conversation for each response."""
@@ -147,7 +172,7 @@ def open_files(files: ModelFiles, trust_remote_code: bool, precision: str) -> Re
     attention = ATTENTION if packed else None
     model = load_classifier(files.folder, trust_remote_code, attention, weights).to(best_device())
     layout = "packed" if packed else "padded"
-    length = context_length(config, tokenizer, files.name)
+    length = context_length(config, tokenizer)
     opened = RewardModel(model, chat_format, files, layout, dtype, length)
     if opened.has_token_rewards:
         model.score.float()
@@ -167,14 +192,8 @@ def _check_classifier(config: PreTrainedConfig, name: str) -> None:
         )
 
 
-def context_length(config: PreTrainedConfig, tokenizer, name: str) -> int:
-    """Return how many tokens the model takes.
-
-    Raises:
-        UserError: neither configuration nor tokenizer tell.
-    """
+def context_length(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Return how many tokens the model takes; None where neither of the two tells."""
     length = getattr(config.get_text_config(), "max_position_embeddings", None)
     length = length or tokenizer.model_max_length
-    if length > 10**9:  # transformers' way to say that it is not known
-        raise UserError(f"{name} does not tell how many tokens it takes; give --max-length")
-    return length
+    return None if length > 10**9 else length  # transformers' way to say that it is not known

@@ -6,12 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import torch
 import transformers
 
 from steps.code import package_hash
-from steps.errors import UserError
 from steps.files import sha256
 from steps.provenance import RunCard
 from steps.score.model_files import ModelFiles
@@ -34,40 +32,28 @@ def score_inputs(
         torch.set_num_threads(arguments.threads)
     model = open_files(files, arguments.trust_remote_code, arguments.precision)
     settings = Settings(
-        _max_length(arguments, model),
+        model.limit(arguments.max_length),
         arguments.truncate,
         arguments.token_rewards,
         arguments.tokens_per_batch,
     )
     if settings.token_rewards:
         model.check_token_rewards()
-    outputs = []
+    outputs, tokens = [], 0
     for path, count, output in zip(arguments.input, rows, arguments.output, strict=True):
         job = Job(model, path, settings, arguments.on_error == "skip")
         written = score_file(job, count, _plan(model, path, settings), output)
-        if len(written) > 1:
-            skipped = sum(1 for _ in written[1].open(encoding="utf-8"))
+        if written.skipped:
             print(
-                f"{skipped:,} of {count:,} rows were skipped; {written[1]} says why",
+                f"{written.skipped:,} of {count:,} rows were skipped; {written.files[1]} says why",
                 file=sys.stderr,
             )
-        outputs += written
+        outputs += written.files
+        tokens += written.tokens
     inputs = [*arguments.input]
     inputs += [files.folder] if files.commit is None else []
     facts = asdict(files.origin) | {"commit": files.commit, "layout": model.layout}
-    columns = [pq.read_table(path, columns=["n_tokens"])["n_tokens"] for path in arguments.output]
-    tokens = sum(column.to_numpy().sum().item() for column in columns)
     card.write(arguments.card, inputs, outputs, tokens=tokens, model=facts)
-
-
-def _max_length(arguments: argparse.Namespace, model: RewardModel) -> int:
-    longest = arguments.max_length or model.max_length
-    if longest > model.max_length:
-        raise UserError(
-            f"--max-length is {longest:,}, but {model.name} takes {model.max_length:,} tokens; "
-            "lower it"
-        )
-    return longest
 
 
 def _plan(model: RewardModel, path: Path, settings: Settings) -> dict[str, Any]:

@@ -64,15 +64,17 @@ def score_stream(
     """Yield the rewards of every group, in order.
 
     Args:
-        max_length: tokens of prompt and response together; None for the model's context.
+        max_length: tokens of prompt and response together; None for what the model takes.
         truncate: cut the end off what is longer, and mark it; else it is an error.
         token_rewards: give the reward at every token of the responses too.
         tokens_per_batch: tokens computed at once.
         on_error: called with a group that cannot be scored, which is then left out; None raises.
     Raises:
         UserError: naming the group that has a text which cannot be encoded or is too long, or
-            gets a reward that is not a finite number.
+            gets a reward that is not a finite number; or the model, which takes less than
+            ``max_length`` or does not tell what it takes.
     """
+    longest = reward_model.limit(max_length)
     if token_rewards:
         reward_model.check_token_rewards()
     waiting: deque[_Pending] = deque()  # the group of each conversation that is not scored yet
@@ -81,10 +83,7 @@ def score_stream(
     def conversations() -> Iterator[Conversation]:
         for group in groups:
             try:
-                fitting = [
-                    fit(each, max_length or reward_model.max_length, truncate)
-                    for each in reward_model.encode(group)
-                ]
+                fitting = [fit(each, longest, truncate) for each in reward_model.encode(group)]
             except UserError as error:
                 complain(group, error)
                 continue
