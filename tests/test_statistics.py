@@ -141,8 +141,12 @@ def test_too_few_resamples_for_a_family_are_told():
 
 
 def test_a_family_has_the_columns_and_references_that_are_asked_for():
-    class Known:
-        differences = a_family([0.01, 0.04, 0.03])
+    metrics = pd.Series(["best_of_1", "best_of_2", "best_of_3"])
 
+    class Known:
+        differences = a_family([0.01, 0.04, 0.03]).assign(eval_set="s", metric=metrics)
+
+    found = family(Known(), [("s", "best_of_2")], ["orm"])
+    assert found["number"].tolist() == ["best-of-2 accuracy, s"]
     assert family(Known(), [("s", "best_of_2")], ["orm"])[CORRECTED].tolist() == [0.04]
     assert family(Known(), [("s", "best_of_2")], ["longest"]).empty
