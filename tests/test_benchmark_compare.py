@@ -7,6 +7,7 @@ from steps.benchmarks.compare import TABLES, compare
 from steps.benchmarks.registry import BENCHMARKS
 from steps.benchmarks.scores import score_table
 from steps.config import Experiment
+from steps.config.schema import LocalBackbone
 from tests.benchmark_items import leave_out, make_table, random_rows
 
 REWARDBENCH = BENCHMARKS["rewardbench"]
@@ -29,8 +30,11 @@ def tables(experiment: Experiment):
         ("icrm", 0): items("wwww"),
         ("icrm", 1): items("wwtl"),
         ("other", None): items("llll", truncated=3),
+        ("random", 0): items("wlll"),
+        ("random", 1): items("lwww"),
     }
-    chosen = {"methods": ["orm", "icrm"], "seeds": [0, 1]}
+    model = LocalBackbone(source="local", path="models/other")
+    chosen = {"methods": ["orm", "icrm"], "seeds": [0, 1], "reference_models": {"other": model}}
     return compare(runs, REWARDBENCH, experiment.model_copy(update=chosen))
 
 
@@ -58,12 +62,31 @@ def test_the_value_is_the_mean_over_runs_with_both_intervals(tables) -> None:
 
 
 def test_differences_are_paired_over_prompts_and_seeds(tables) -> None:
-    difference = row(tables["differences.csv"], number="hep-go")
-    assert (difference.method, difference.reference) == ("icrm", "orm")
-    assert (difference.value, difference.seeds) == (0.25, 2)
+    difference = row(tables["differences.csv"], method="icrm", reference="orm", number="hep-go")
+    assert (difference.value, difference.n, difference.seeds) == (0.25, 4, 2)
     # Both seeds differ by 1/4, so the runs do not vary; per prompt it is 0, 1/2, 0, 1/2.
     assert difference.t_half_width == 0
     assert 0 <= difference.ci_low < 0.25 < difference.ci_high <= 0.5
+    # Zero where only the first and the third prompt are drawn, 1 of 16 times; on both sides then.
+    assert difference.p_value == pytest.approx(2 / 16, abs=0.06)
+
+
+def test_every_trained_method_is_compared_with_rules_and_reference_models(tables) -> None:
+    differences = tables["differences.csv"]
+    compared = differences.loc[differences["number"] == "hep-go", ["method", "reference"]]
+    assert [tuple(pair) for pair in compared.to_numpy()] == [
+        *(("orm", "random"), ("orm", "other")),
+        *(("icrm", "orm"), ("icrm", "random"), ("icrm", "other")),
+    ]
+    orm = row(differences, method="orm", reference="random", number="hep-go")
+    # Both draw the mean 1/2 of two runs; the runs of a rule are no seeds of training.
+    assert (orm.value, orm.n, orm.seeds) == (0, 4, 2)
+    assert orm.t_half_width == pytest.approx(0.25 * 12.706, abs=1e-3)
+    assert orm.ci_low < 0 < orm.ci_high and orm.p_value > 0.5
+    icrm = row(differences, method="icrm", reference="other", number="hep-go")
+    # All prompts in favour: the smallest p-value that this many resamples can give.
+    assert (icrm.value, icrm.ci_low > 0) == (0.75, True)
+    assert icrm.p_value == pytest.approx(2 / 501)
 
 
 def test_a_number_without_all_its_subsets_is_refused(tables) -> None:

@@ -1,6 +1,5 @@
 """Files of a benchmark's rows: one's own, and those rebuilt from their sources."""
 
-import gzip
 import json
 import sys
 from collections import Counter
@@ -8,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from steps.benchmarks.rebuild import FILE, SUBSETS, main, rebuild, write_rows
+from steps.benchmarks.rebuild import main, rebuild, write_rows
 from steps.benchmarks.registry import BENCHMARKS
+from steps.benchmarks.rewardbench_subsets import REBUILT
 from steps.benchmarks.rows import local_groups
 from steps.errors import UserError
+from tests.benchmark_sources import pair, write_source
 from tests.conftest import ROOT
 from tests.reference_data import reference_data
 
@@ -21,11 +22,6 @@ REWARDBENCH = BENCHMARKS["rewardbench"]
 def write_lines(path: Path, rows: list[dict]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
-
-
-def pair(subset: str, number: int, **changes) -> dict:
-    texts = {"prompt": f"{subset} {number}", "chosen": "right", "rejected": "wrong"}
-    return {"id": number, "subset": subset} | texts | changes
 
 
 def test_a_file_may_hold_some_subsets(tmp_path: Path) -> None:
@@ -60,16 +56,10 @@ def test_the_example_holds_one_whole_section() -> None:
     assert found == dict.fromkeys(section, 3)
 
 
-def source(folder: Path, rows: list[dict]) -> Path:
-    folder.mkdir()
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / FILE).write_bytes(gzip.compress(lines.encode()))
-    return folder
-
-
 def test_rows_are_rebuilt_marked_and_written_alike(tmp_path: Path, monkeypatch, capsys) -> None:
-    one = source(tmp_path / "a", [pair("llmbar-natural", 7, meta={}), pair("case-normal", 8)])
-    two = source(tmp_path / "b", [pair("hep-go", 7), pair("llmbar-natural", 3), pair("hep-go", 1)])
+    one = write_source(tmp_path / "a", [pair("llmbar-natural", 7, meta={}), pair("case-normal", 8)])
+    rows = [pair("hep-go", 7), pair("llmbar-natural", 3), pair("hep-go", 1)]
+    two = write_source(tmp_path / "b", rows)
     output, card = tmp_path / "rows.jsonl.gz", tmp_path / "card.json"
     arguments = ["--folders", one, two, "--subsets", "llmbar-natural", "hep-go"]
     arguments += ["--output", output, "--card", card]
@@ -91,12 +81,12 @@ def test_rows_are_rebuilt_marked_and_written_alike(tmp_path: Path, monkeypatch, 
     assert again.read_bytes() == output.read_bytes()
     with pytest.raises(UserError, match=r"no row of 'hep-cpp' is in .*; give its folder too"):
         rebuild([one, two], ["hep-go", "hep-cpp"])
-    with pytest.raises(UserError, match=r"c/pairs\.jsonl\.gz is not there; give folders that hold"):
+    with pytest.raises(UserError, match=r"c/pairs\.jsonl\.gz is not there; put or link there"):
         rebuild([one, tmp_path / "c"], ["hep-go"])
 
 
 def test_the_sources_have_the_published_numbers_of_rows() -> None:
     folders = [reference_data(name) for name in ("llmbar", "humanevalpack")]
-    rows = rebuild(folders, list(SUBSETS))
-    assert Counter(row["subset"] for row in rows) == SUBSETS
-    assert len(SUBSETS) == 11
+    rows = rebuild(folders, list(REBUILT))
+    assert Counter(row["subset"] for row in rows) == REBUILT
+    assert len(REBUILT) == 11

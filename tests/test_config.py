@@ -53,6 +53,12 @@ def put(section: str | None, key: str, value):
     return change
 
 
+def rebuilt(benchmark: str, path: str, **more):
+    """Set a benchmark whose file is rebuilt from a source."""
+    entry = {"benchmark": benchmark, "source": "files", "path": path}
+    return put(None, "benchmarks", {"mine": entry | {"rebuild": {"folders": ["a"]} | more}})
+
+
 HUB_PROBLEMS = {"source": "hub", "id": "a/b", "file": "c"}
 SOLUTIONS = {"samples": 4, "max_new_tokens": 64}
 
@@ -148,6 +154,15 @@ def test_shipped_experiments_are_valid(name: str) -> None:
             ["benchmarks.rewardbnch.benchmark must be", "'rewardbench'", "(it is 'rewardbnch')"],
         ),
         (put(None, "benchmarks", {"mine": "hub"}), ["benchmarks.mine must be a section"]),
+        (
+            rebuilt("rmbench", "rows.jsonl.gz"),
+            ["benchmarks.mine: `rebuild` makes rows of rewardbench alone; leave it out"],
+        ),
+        (rebuilt("rewardbench", "rows.jsonl"), ["benchmarks.mine: `path` must end with .jsonl.gz"]),
+        (
+            rebuilt("rewardbench", "rows.jsonl.gz", subsets=["hep-goo"]),
+            ["benchmarks.mine.rebuild.subsets: 'hep-goo' cannot be", "did you mean 'hep-go'?"],
+        ),
         (
             put(None, "reference_models", {"icrm": {"source": "hub", "id": "a/b"}}),
             ["reference_models: 'icrm' is the name of a method", "rename"],

@@ -13,6 +13,7 @@ import yaml
 
 from steps.config import Experiment, load_experiment
 from steps.config.hub_data import UnifiedFeedbackData
+from steps.config.load import load_extended
 from steps.config.schema import FineTuning, Generator, Lora, SmolLM2Backbone
 from steps.errors import UserError
 from steps.files import write_json
@@ -38,8 +39,9 @@ from steps.plan.report import report
 from steps.plan.resources import resources
 from steps.plan.runs import training_runs
 from steps.plan.tasks import check_fits, list_tasks
-from steps.plan.tokens import SetTokens, largest_batch, largest_micro_batch, read_set_tokens
+from steps.plan.tokens import COUNTS, SetTokens, largest_batch, largest_micro_batch, read_set_tokens
 from steps.train.assemble import assemble
+from tests.benchmark_sources import write_sources
 from tests.conftest import ROOT
 from tests.hub import COMMIT, Repository, serve
 from tests.training import UPPER, with_settings
@@ -195,8 +197,7 @@ def test_sets_are_bounded_by_the_budget_and_then_counted(
     assert [part.tokens for part in sets] == [500, None, None, None]
     assert not any(part.counted for part in sets)
 
-    keys = ("tokens", "row_tokens", "largest_group", "largest_group_in_rows", "prompts")
-    sizes = dict(zip(keys, (1000, 2000, 200, 400, 10), strict=True))
+    sizes = dict(zip(COUNTS, (1000, 2000, 200, 400, 10), strict=True))
     write_json(tmp_path / "groups/selection.json", {"sets": {name: sizes for name in SETS}})
     assert read_set_tokens(budgeted, tmp_path) == [counted(name) for name in SETS]
 
@@ -249,15 +250,46 @@ def test_the_largest_batch() -> None:
     assert largest_micro_batch(SetTokens("train", None), 4096, 2, padded=False) == 4096
 
 
-def test_jobs_are_those_that_snakemake_plans(tmp_path: Path, experiment: Experiment) -> None:
+def rules_of_policies() -> set[str]:
+    """The rules whose jobs are not planned."""
+    files = (ROOT / f"workflow/rules/{stem}.smk" for stem in ("policy", "judges", "best_of_n"))
+    heads = r"^ *(?:rule (\w+)|use rule \w+ as (\w+) with):"
+    return {"".join(names) for file in files for names in re.findall(heads, file.read_text(), re.M)}
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny_policy", "quickstart_benchmarks"])
+def test_jobs_are_those_that_snakemake_plans(tmp_path: Path, name: str) -> None:
     from tests.pipeline_runs import fresh_tree, run
 
-    result = run(fresh_tree(tmp_path), "--dry-run", "--quiet", "rules")
+    path = ROOT / f"config/{name}.yaml"
+    experiment = load_experiment(path)
+    write_sources(fresh_tree(tmp_path))
+    result = run(tmp_path, "--dry-run", "--quiet", "host", experiment=name)
     assert result.returncode == 0, result.stderr
-    table = [line.split() for line in (result.stdout + result.stderr).splitlines()]
-    planned = {row[0]: int(row[1]) for row in table if len(row) == 2 and row[1].isdigit()}
-    planned.pop("all"), planned.pop("total")
-    assert {jobs.rule: jobs.count for jobs in list_jobs(experiment)} == planned
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.M))
+    planned = {rule: int(count) for rule, count in counts.items() if rule not in ("all", "total")}
+    listed = {
+        jobs.rule: jobs.count for jobs in list_jobs(experiment, load_extended(path, experiment))
+    }
+    policies = planned.keys() & rules_of_policies()
+    assert listed == {rule: count for rule, count in planned.items() if rule not in policies}
+    assert bool(policies) == (experiment.policy is not None)
+    # Where the plan tells the user to have the tokens counted.
+    assert f"results/{experiment.extends or name}/groups/selection.json" in result.stdout
+
+
+def test_an_extension_has_the_tokens_of_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    extension = load_experiment(ROOT / "config/tiny_policy.yaml")
+    plan = make_plan(extension, "tiny_policy", CPU, probe=False)
+    target = "results/tiny/groups/selection.json"
+    assert f"snakemake {target} --config experiment=tiny_policy" in report(plan)
+    sizes = dict(zip(COUNTS, (1000, 2000, 200, 400, 10), strict=True))
+    write_json(Path(target), {"sets": {name: sizes for name in SETS}})
+    plan = make_plan(extension, "tiny_policy", CPU, probe=False)
+    assert plan.sets == [counted(name) for name in SETS]
 
 
 def test_an_ensemble_trains_nothing_but_its_base(experiment: Experiment) -> None:

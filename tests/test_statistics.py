@@ -98,11 +98,11 @@ def test_mcnemar_counts_majorities_of_runs_and_each_problem_once(tmp_path: Path)
 def a_family(p_values: list[float]) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            ("icrm", "orm", "s", f"best_of_{k + 1}", 0.1, 0.02, 0.2, 9, 3, 0.01, p)
+            ("icrm", "orm", f"best-of-{k + 1}, s", 0.1, 0.02, 0.2, 9, 3, 0.01, p)
             for k, p in enumerate(p_values)
         ],
         columns=[
-            *("method", "reference", "eval_set", "metric", "value", "ci_low", "ci_high"),
+            *("method", "reference", "number", "value", "ci_low", "ci_high"),
             *("n", "seeds", "t_half_width", "p_value"),
         ],
     )
@@ -122,7 +122,7 @@ def test_the_lines_say_what_stands_after_correction():
     (found,) = summary(both, settings)
     assert found == (
         "After Holm's correction for these 3 comparisons at a level of 0.05, this can be concluded "
-        "(1 of 3): best-of-1 accuracy, s: ICRM higher than ORM."
+        "(1 of 3): best-of-1, s: ICRM higher than ORM."
     )
     first, second, _ = sentences_between(both, settings)
     assert first.endswith(": higher, p 0.01, corrected 0.03.")
@@ -141,8 +141,12 @@ def test_too_few_resamples_for_a_family_are_told():
 
 
 def test_a_family_has_the_columns_and_references_that_are_asked_for():
-    class Known:
-        differences = a_family([0.01, 0.04, 0.03])
+    metrics = pd.Series(["best_of_1", "best_of_2", "best_of_3"])
 
+    class Known:
+        differences = a_family([0.01, 0.04, 0.03]).assign(eval_set="s", metric=metrics)
+
+    found = family(Known(), [("s", "best_of_2")], ["orm"])
+    assert found["number"].tolist() == ["best-of-2 accuracy, s"]
     assert family(Known(), [("s", "best_of_2")], ["orm"])[CORRECTED].tolist() == [0.04]
     assert family(Known(), [("s", "best_of_2")], ["longest"]).empty

@@ -1,7 +1,9 @@
 """``python -m steps.benchmarks.compare``: a benchmark's numbers for all methods of an experiment.
 
 Reads the items of `python -m steps.benchmarks.runs` and writes runs.csv (every run by itself),
-methods.csv (the mean over a method's runs) and differences.csv (of trained methods, paired).
+methods.csv (the mean over a method's runs) and differences.csv: each trained method less those
+before it, the rules that need no training and the reference models, paired over prompts. p_value is
+that of the bootstrap, not corrected for how many differences there are.
 
 Two intervals answer two questions. The bootstrap over prompts, with the same draws for all methods,
 says how far a number depends on the choice of prompts. Student's t-interval over runs says how far
@@ -16,13 +18,20 @@ import pandas as pd
 
 from steps.benchmarks.benchmark import Benchmark
 from steps.benchmarks.items import counted, read_items
-from steps.benchmarks.numbers import Number, average, estimate, point_values
+from steps.benchmarks.numbers import (
+    Number,
+    average,
+    estimate,
+    estimate_differences,
+    point_values,
+)
 from steps.benchmarks.registry import benchmark_of
 from steps.benchmarks.runs import Run, item_path, list_runs
 from steps.benchmarks.scores import COUNTS, REFUSED, count_items, is_refusal, note_of
 from steps.config import Experiment, load_experiment
 from steps.errors import run_command
 from steps.evaluate.seeds import t_half_width, t_half_width_of_difference
+from steps.evaluate.tables import comparisons
 from steps.files import atomic_path
 from steps.provenance import RunCard
 
@@ -32,14 +41,8 @@ METHOD_COLUMNS = [
     *("n", "seeds", "t_half_width", "left_out", "truncated", "note"),
 ]
 DIFFERENCE_COLUMNS = [
-    "method",
-    "reference",
-    "number",
-    "value",
-    "ci_low",
-    "ci_high",
-    "seeds",
-    "t_half_width",
+    *("method", "reference", "number", "value", "ci_low", "ci_high", "p_value"),
+    *("n", "seeds", "t_half_width"),
 ]
 TABLES = {
     "runs.csv": RUN_COLUMNS,
@@ -99,6 +102,10 @@ class Comparison:
     def run_values(self, number: Number, method: str) -> dict[int | None, float]:
         """Return the number of each run of a method, by its seed."""
         return {run[1]: self._values[number.name, run] for run in self.runs_of[method]}
+
+    def count(self, number: Number, method: str) -> pd.Series:
+        """Return `COUNTS` of the items behind a number of a method."""
+        return self.counts[method][COUNTS].reindex(number.subsets, fill_value=0).sum()
 
     def given(self, *methods: str) -> list[Number]:
         """Return the numbers that are refused to none of the methods and count the same items."""
@@ -166,7 +173,7 @@ def _methods(comparison: Comparison, experiment: Experiment) -> pd.DataFrame:
     for (method, number), found in zip(keys, estimates, strict=True):
         runs = comparison.runs_of[method]
         note = comparison.notes[method, number.name]
-        used = comparison.counts[method][COUNTS].reindex(number.subsets, fill_value=0).sum()
+        used = comparison.count(number, method)
         spread = t_half_width(comparison.run_values(number, method), level)
         if is_refusal(note):
             found, spread = REFUSED, np.nan
@@ -177,11 +184,12 @@ def _methods(comparison: Comparison, experiment: Experiment) -> pd.DataFrame:
 
 
 def _differences(comparison: Comparison, experiment: Experiment) -> pd.DataFrame:
-    """Each trained method less each one before it."""
+    """Each trained method less each one before it, each baseline and each reference model."""
+    trained, level = experiment.methods, experiment.evaluation.confidence
+    named = comparisons(list(comparison.runs_of), trained, experiment.reference_models)
     pairs = [
         (method, reference, number)
-        for place, method in enumerate(experiment.methods)
-        for reference in experiment.methods[:place]
+        for method, reference in named
         for number in comparison.given(method, reference)
     ]
     wanted = []
@@ -189,13 +197,16 @@ def _differences(comparison: Comparison, experiment: Experiment) -> pd.DataFrame
         mine, other = (comparison.of_method(number, name) for name in (method, reference))
         minus = {mean: -weight for mean, weight in other.weights.items()}
         wanted.append(Number(number.name, mine.weights | minus, number.subsets))
-    found = estimate(comparison.means, wanted, experiment.evaluation)
+    found = estimate_differences(comparison.means, wanted, experiment.evaluation)
     rows = []
     for (method, reference, number), each in zip(pairs, found, strict=True):
-        mine, other = (comparison.run_values(number, name) for name in (method, reference))
-        spread = t_half_width_of_difference(mine, other, experiment.evaluation.confidence)
-        bounds = (each.value, each.ci_low, each.ci_high)
-        rows.append((method, reference, number.name, *bounds, min(len(mine), len(other)), spread))
+        mine = comparison.run_values(number, method)
+        # The draws of a rule are no seeds of training.
+        other = comparison.run_values(number, reference) if reference in trained else None
+        spread = t_half_width_of_difference(mine, other, level)
+        facts = (each.value, each.ci_low, each.ci_high, each.p_value)
+        more = (comparison.count(number, method)["n"], min(len(mine), len(other or mine)), spread)
+        rows.append((method, reference, number.name, *facts, *more))
     return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS)
 
 

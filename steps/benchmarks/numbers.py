@@ -5,14 +5,21 @@ each. The means come as one long table with the columns `MEANS`: a mean is
 sum(numerator) / sum(denominator) over its prompts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from steps.config.schema import Evaluation
-from steps.evaluate.statistics import DECIMALS, Estimate, bootstrap_ratios, interval, ratios
+from steps.evaluate.statistics import (
+    Difference,
+    Estimate,
+    bootstrap_ratios,
+    differences,
+    estimates,
+    ratios,
+)
 
 MEANS = ["mean", "prompt", "numerator", "denominator"]
 
@@ -70,9 +77,25 @@ def estimate(means: pd.DataFrame, numbers: list[Number], settings: Evaluation) -
     All responses of a prompt are drawn together, and all numbers see the same draws. With a single
     prompt, and for a number that lacks a mean, there is no interval (NaN); without any, no value.
     """
-    if means.empty:
-        return [Estimate(np.nan, np.nan, np.nan)] * len(numbers)
     values = point_values(means, numbers)
+    return estimates(values, _drawn(means, numbers, settings), settings.confidence)
+
+
+def estimate_differences(
+    means: pd.DataFrame, numbers: list[Number], settings: Evaluation
+) -> list[Difference]:
+    """Return `estimate` of numbers that are differences, with the p-value of "it is 0"."""
+    values = point_values(means, numbers)
+    return differences(values, _drawn(means, numbers, settings), settings.confidence)
+
+
+def _drawn(
+    means: pd.DataFrame, numbers: list[Number], settings: Evaluation
+) -> Iterator[np.ndarray]:
+    """Yield the bootstrap distribution [resamples] of each number; NaN if it lacks a mean."""
+    if means.empty:
+        yield from [np.array([np.nan])] * len(numbers)
+        return
     # Prompts in sorted order: the interval does not depend on the order of the rows.
     table = means.pivot(index="mean", columns="prompt", values=["numerator", "denominator"])
     table = table.fillna(0.0)
@@ -82,12 +105,9 @@ def estimate(means: pd.DataFrame, numbers: list[Number], settings: Evaluation) -
     else:
         sums = (table[part].to_numpy(np.float64) for part in ("numerator", "denominator"))
         distribution = bootstrap_ratios(*sums, settings)
-    estimates = []
-    for number, value in zip(numbers, values, strict=True):
-        bounds = (np.nan, np.nan)
-        if not np.isnan(value):
+    for number in numbers:
+        if number.weights.keys() <= rows.keys():
             chosen = distribution[[rows[mean] for mean in number.weights]]
-            bounds = interval(np.array(list(number.weights.values())) @ chosen, settings.confidence)
-        rounded = (float(np.round(x, DECIMALS)) + 0.0 for x in (value, *bounds))
-        estimates.append(Estimate(*rounded))
-    return estimates
+            yield np.array(list(number.weights.values())) @ chosen
+        else:
+            yield np.array([np.nan])

@@ -12,21 +12,14 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from steps.benchmarks.rewardbench_subsets import ROWS
+from steps.benchmarks.rewardbench_subsets import REBUILT
+from steps.config.benchmarks import PAIRS_FILE, missing_source
 from steps.errors import UserError, run_command
 from steps.files import atomic_path
 from steps.groups.files import read_rows
 from steps.provenance import RunCard
 
-FILE = "pairs.jsonl.gz"
 KEYS = ("subset", "prompt", "chosen", "rejected")
-PREFIXES = ("llmbar-", "hep-")
-SUBSETS = {
-    name: rows
-    for section in ROWS.values()
-    for name, rows in section.items()
-    if name.startswith(PREFIXES)
-}
 
 
 def rebuild(folders: list[Path], subsets: list[str]) -> list[dict]:
@@ -37,12 +30,9 @@ def rebuild(folders: list[Path], subsets: list[str]) -> list[dict]:
     """
     found: Counter = Counter()
     rows = []
-    for path in (folder / FILE for folder in folders):
+    for path in (folder / PAIRS_FILE for folder in folders):
         if not path.is_file():
-            raise UserError(
-                f"{path} is not there; give folders that hold the file {FILE} of a source each "
-                "(docs/benchmarks.md, 'Without the hub')"
-            )
+            raise UserError(missing_source(path))
         for number, row in read_rows(path):
             for key in KEYS:
                 if not isinstance(row, dict) or not isinstance(row.get(key), str):
@@ -56,7 +46,7 @@ def rebuild(folders: list[Path], subsets: list[str]) -> list[dict]:
             given = ", ".join(map(str, folders))
             raise UserError(
                 f"no row of '{subset}' is in {given}; give its folder too, or name the wanted "
-                "subsets with --subsets"
+                "subsets (`subsets` beside the folders, on the command line --subsets)"
             )
     return rows
 
@@ -65,9 +55,9 @@ def marks(rows: list[dict]) -> list[str]:
     """Return a sentence for each subset that has another number of rows than is published."""
     found = Counter(row["subset"] for row in rows)
     return [
-        f"'{subset}' has {count} rows instead of {SUBSETS[subset]}"
+        f"'{subset}' has {count} rows instead of {REBUILT[subset]}"
         for subset, count in found.items()
-        if count != SUBSETS[subset]
+        if count != REBUILT[subset]
     ]
 
 
@@ -85,7 +75,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--folders", type=Path, nargs="+", required=True, help="the sources")
-    parser.add_argument("--subsets", nargs="+", choices=SUBSETS, default=list(SUBSETS))
+    parser.add_argument("--subsets", nargs="+", choices=REBUILT, default=list(REBUILT))
     parser.add_argument("--output", type=Path, required=True, help="file of rows (.jsonl.gz)")
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
     arguments = parser.parse_args()
@@ -93,7 +83,7 @@ def main() -> None:
     card = RunCard("benchmarks rebuild", {"subsets": arguments.subsets})
     rows = rebuild(arguments.folders, arguments.subsets)
     write_rows(arguments.output, rows)
-    files = [folder / FILE for folder in arguments.folders]
+    files = [folder / PAIRS_FILE for folder in arguments.folders]
     card.write(arguments.card, files, [arguments.output], marks=marks(rows))
     print(f"{arguments.output}: {len(rows)} rows of {len(arguments.subsets)} subsets")
     for mark in marks(rows):

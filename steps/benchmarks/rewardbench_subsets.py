@@ -41,6 +41,14 @@ ROWS = {
 # A subset weighs as many as it has rows, but for this one: mathematics counts as much as code does.
 WEIGHTS = {"math-prm": 984}
 
+# Those that LLMBar and HumanEvalPack hold too, see `steps.benchmarks.rebuild`.
+REBUILT = {
+    name: rows
+    for section in ROWS.values()
+    for name, rows in section.items()
+    if name.startswith(("llmbar-", "hep-"))
+}
+
 # Of the old leaderboard, from `allenai/pref-test-sets`; each weighs the same.
 PRIOR_SECTION = "Prior Sets"
 PRIOR_ROWS = {"anthropic_helpful": 6192, "anthropic_hhh": 221, "shp": 1741, "summarize": 9000}

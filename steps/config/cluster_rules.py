@@ -10,8 +10,8 @@ MODEL_RULES = (
 )
 CPU_RULES = (
     *("problems", "prepare_groups", "select_groups", "make_pairs", "frozen_layers"),
-    *("score_ensemble", "benchmark_groups", "benchmark_items", "benchmark_numbers"),
-    *("evaluate", "draw_tables", "draw_benchmarks", "draw_figures", "export"),
+    *("score_ensemble", "rebuild_benchmark", "benchmark_groups", "benchmark_items"),
+    *("benchmark_numbers", "evaluate", "draw_tables", "draw_benchmarks", "draw_figures", "export"),
     *("release_prompts", "select_policy_pairs", "check_judge", "evaluate_policies"),
     *("draw_policies", "best_of_n", "draw_best_of_n"),
 )

@@ -108,6 +108,13 @@ def _extended(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in base.items() if key != "policy"} | content
 
 
+def load_extended(path: Path, experiment: Experiment) -> Experiment | None:
+    """Return the experiment that the one of ``path`` extends, if it extends one."""
+    if experiment.extends is None:
+        return None
+    return load_experiment(path.with_name(f"{experiment.extends}.yaml"))
+
+
 def experiment_files(folder: Path) -> list[Path]:
     """Return the experiment files in a folder, sorted."""
     return [p for p in sorted(folder.glob("*.yaml")) if p.name != PUBLISHED_SCORES.name]

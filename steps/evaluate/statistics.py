@@ -6,6 +6,7 @@ independent. The same resamples serve every method of a metric, which is what pa
 """
 
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,7 +142,9 @@ def estimate_ratios(
     )
 
 
-def estimates(values: np.ndarray, distributions: np.ndarray, confidence: float) -> list[Estimate]:
+def estimates(
+    values: Sequence[float], distributions: Iterable[np.ndarray], confidence: float
+) -> list[Estimate]:
     """Return the estimates of values [E] from their bootstrap distributions [E, resamples]."""
     return [
         Estimate(*_rounded(value, *interval(distribution, confidence)))
@@ -150,14 +153,14 @@ def estimates(values: np.ndarray, distributions: np.ndarray, confidence: float) 
 
 
 def differences(
-    values: np.ndarray, distributions: np.ndarray, confidence: float
+    values: Sequence[float], distributions: Iterable[np.ndarray], confidence: float
 ) -> list[Difference]:
     """Return `estimates` of differences, with their p-values."""
-    distributions = np.round(distributions, DECIMALS)
-    return [
-        Difference(*_rounded(value, *interval(distribution, confidence)), p_value(distribution))
-        for value, distribution in zip(values, distributions, strict=True)
-    ]
+    found = []
+    for value, distribution in zip(values, distributions, strict=True):
+        drawn = np.round(distribution, DECIMALS)
+        found.append(Difference(*_rounded(value, *interval(drawn, confidence)), p_value(drawn)))
+    return found
 
 
 def _rounded(*numbers: float) -> tuple[float, ...]:

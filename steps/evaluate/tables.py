@@ -1,5 +1,6 @@
 """From per-problem sums to the two result tables, with intervals."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +50,14 @@ def result_tables(
     )
 
 
-def comparisons(methods: list[str], trained: list[str]) -> list[tuple[str, str]]:
-    """Return (method, reference): each trained method against those before it and the baselines."""
+def comparisons(
+    methods: list[str], trained: list[str], reference_models: Iterable[str] = ()
+) -> list[tuple[str, str]]:
+    """Return (method, reference): each trained method against those before it, the baselines and
+    the models of others.
+    """
     present = [method for method in trained if method in methods]
-    references = [name for name in REFERENCES if name in methods]
+    references = [name for name in (*REFERENCES, *reference_models) if name in methods]
     return [
         (method, reference)
         for place, method in enumerate(present)
@@ -81,7 +86,7 @@ def _estimate(
     numerators = means["numerator"].loc[order, kept].to_numpy()
     denominators = means["denominator"].loc[order, kept].to_numpy()
 
-    named = comparisons(order, trained)
+    named = comparisons(order, trained, experiment.reference_models)
     places = [(order.index(a), order.index(b)) for a, b in named]
     values, gaps = estimate_ratios(numerators, denominators, places, settings)
     counts = items.loc[order, kept].to_numpy()

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from steps.config import load_experiment
+from steps.config.load import load_extended
 from steps.errors import run_command
 from steps.files import write_json
 from steps.plan.machine import this_machine
@@ -30,7 +31,9 @@ def main() -> None:
     experiment = load_experiment(arguments.experiment)
     torch.set_num_threads(experiment.threads)
     name = arguments.experiment.stem
-    plan = make_plan(experiment, name, this_machine(), probe=not arguments.no_probe)
+    extended = load_extended(arguments.experiment, experiment)
+    probe = not arguments.no_probe
+    plan = make_plan(experiment, name, this_machine(), probe, extended)
     print(report(plan))
     if arguments.output is not None:
         write_json(arguments.output, resources(plan))

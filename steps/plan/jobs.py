@@ -21,11 +21,14 @@ class Jobs:
     waits_for: str
 
 
-def list_jobs(experiment: Experiment) -> list[Jobs]:
+def list_jobs(experiment: Experiment, extended: Experiment | None = None) -> list[Jobs]:
     """Return the jobs of all rules, in the order of the method; rules without a job are left out.
 
     The download of a generator, reference model or judge that is another model counts as a download
     of a model. The other jobs of a part `policy` are not among them.
+
+    Args:
+        extended: the experiment that this one extends.
     """
     models = experiment.models.values()
     downloads = len({model_folder(model) for model in models if model.source != "local"})
@@ -53,18 +56,31 @@ def list_jobs(experiment: Experiment) -> list[Jobs]:
         Jobs("score_ensemble", len(experiment.ensembles), "the scores of its members"),
         *_benchmark_jobs(experiment, runs),
         Jobs("evaluate", 1, "all scores"),
-        Jobs("draw_tables", 1, "the evaluation" + ", all benchmarks" * bool(experiment.benchmarks)),
+        *_table_jobs(experiment, extended),
         Jobs("draw_figures", 1, "the evaluation, all scores"),
     ]
     return [job for job in jobs if job.count]
 
 
+def _table_jobs(experiment: Experiment, extended: Experiment | None) -> list[Jobs]:
+    """Benchmarks that the extended experiment has not are drawn by a job of their own."""
+    own = extended is not None and experiment.benchmarks != extended.benchmarks
+    with_benchmarks = ", all benchmarks" * (bool(experiment.benchmarks) and not own)
+    return [
+        Jobs("draw_tables", 1, "the evaluation" + with_benchmarks),
+        Jobs("draw_benchmarks", int(own), "all benchmarks"),
+    ]
+
+
 def _benchmark_jobs(experiment: Experiment, runs: int) -> list[Jobs]:
     benchmarks = len(experiment.benchmarks)
     downloads = {b.rows for b in experiment.benchmarks.values() if b.source == "hub"}
+    own_files = [b for b in experiment.benchmarks.values() if b.source == "files"]
+    rebuilt = {b.rows for b in own_files if b.rebuild}
     some = bool(benchmarks)
     return [
         Jobs("download_benchmark", len(downloads), "nothing"),
+        Jobs("rebuild_benchmark", len(rebuilt), "nothing"),
         Jobs("benchmark_groups", benchmarks, "the benchmark's rows, the backbone"),
         Jobs("cache_benchmark", benchmarks, "the benchmark's groups, the backbone, the generator"),
         Jobs("score_benchmarks", runs * some, "its model, all caches of benchmarks"),

@@ -20,11 +20,13 @@ class Plan:
 
     Attributes:
         name: of the experiment, the stem of its file.
+        results: the folder of its data and reward models, those of the experiment that it extends.
         sets: the training set first.
         rates: measured; None without probe.
     """
 
     name: str
+    results: Path
     experiment: Experiment
     machine: Machine
     jobs: list[Jobs]
@@ -35,13 +37,23 @@ class Plan:
     rates: Rates | None
 
 
-def make_plan(experiment: Experiment, name: str, machine: Machine, probe: bool) -> Plan:
+def make_plan(
+    experiment: Experiment,
+    name: str,
+    machine: Machine,
+    probe: bool,
+    extended: Experiment | None = None,
+) -> Plan:
     """Compute the plan, and measure where ``probe`` says so.
+
+    Args:
+        extended: the experiment that this one extends.
 
     Raises:
         UserError: a size is not known, a method cannot be trained so, or a job does not fit.
     """
-    sets = read_set_tokens(experiment, Path("results") / name)
+    results = Path("results") / (experiment.extends or name)
+    sets = read_set_tokens(experiment, results)
     runs = training_runs(experiment)
     tasks = list_tasks(experiment, runs, sets, machine)
     check_fits(tasks, machine)
@@ -49,4 +61,5 @@ def make_plan(experiment: Experiment, name: str, machine: Machine, probe: bool) 
     if probe:
         rates = measure_rates(experiment, runs, read_config(experiment.generator_model))
     disk = disk_space(experiment, runs, sets)
-    return Plan(name, experiment, machine, list_jobs(experiment), sets, runs, tasks, disk, rates)
+    jobs = list_jobs(experiment, extended)
+    return Plan(name, results, experiment, machine, jobs, sets, runs, tasks, disk, rates)

@@ -35,7 +35,7 @@ def _tokens(plan: Plan) -> str:
     table = _table("TOKENS", ["set", "tokens", ""], [_token_row(part) for part in plan.sets])
     if all(part.counted for part in plan.sets):
         return table
-    target = f"results/{plan.name}/groups/selection.json"
+    target = plan.results / "groups" / "selection.json"
     return (
         f"{table}\nTo have them counted: snakemake {target} --config experiment={plan.name}\n"
         "Until then batches are taken to keep within tokens_per_batch; a larger group needs more."

@@ -40,7 +40,7 @@ def read_set_tokens(experiment: Experiment, results: Path) -> list[SetTokens]:
     """Return the sizes of the training set and of all evaluation sets.
 
     Args:
-        results: folder of the experiment's results, ``results/<name>``.
+        results: folder that holds the experiment's groups, ``results/<name>``.
 
     Raises:
         UserError: the selection lies there but does not say these sizes.

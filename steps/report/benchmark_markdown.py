@@ -2,35 +2,26 @@
 
 from steps.config import Experiment
 from steps.config.load import PUBLISHED_SCORES
-from steps.report.benchmark_table import (
-    BenchmarkResult,
-    NumberTable,
-    notes,
-    percent,
-    percent_interval,
-    row_title,
-)
-from steps.report.conclusions import UNSEEN, exploratory, seed_caution, verdict
+from steps.report.benchmark_conclusions import conclusions
+from steps.report.benchmark_table import BenchmarkResult, NumberTable, notes
 from steps.report.main_table import ONE_RUN
 from steps.report.markdown import bullets, grid
 
 
 def benchmark_markdown(result: BenchmarkResult, experiment: Experiment) -> str:
     """Return the text of one benchmark."""
-    table = result.headline_table(experiment)
+    table = result.main_table(experiment)
+    more = [number for number in result.parts if number not in result.shown_first(experiment)]
     citations = [f"Published: {row.citation}." for row in result.published(experiment)]
     citations = citations or [f"{PUBLISHED_SCORES} has no number of others for this backbone."]
     parts = [
         f"# {experiment.title}: {result.title} ('{result.name}')\n",
-        _grid(table),
-        bullets(_reading(table, experiment) + notes(result, experiment) + citations),
+        _grid(table) if more else _turned(table),
+        bullets(_reading(table, experiment) + notes(result) + citations),
     ]
-    if result.parts:
-        parts += ["## Parts\n", _turned(result.table(experiment, result.parts))]
-    differences = _differences(result, experiment)
-    if differences:
-        parts += ["## Between the trained methods\n", bullets(differences)]
-        parts.append(f"These explore: {exploratory(experiment.evaluation)}.\n")
+    if more:
+        parts += ["## Parts\n", _turned(result.table(experiment, more))]
+    parts += ["## What can and cannot be concluded\n", *conclusions(result, experiment)]
     return "\n".join(parts)
 
 
@@ -43,11 +34,12 @@ def _grid(table: NumberTable) -> str:
 def _turned(table: NumberTable) -> str:
     """The same with the numbers down, of which there are many."""
     header = ["part", "n", *(title for title, _, _ in table.rows)]
+    seeds = ["seeds", "", *(runs for _, runs, _ in table.rows)]
     rows = [
         [number, n, *(str(cells[place]) for _, _, cells in table.rows)]
         for place, ((_, number), n) in enumerate(zip(table.columns, table.counts, strict=True))
     ]
-    return grid(header, rows)
+    return grid(header, [seeds, *rows])
 
 
 def _reading(table: NumberTable, experiment: Experiment) -> list[str]:
@@ -64,26 +56,3 @@ def _reading(table: NumberTable, experiment: Experiment) -> list[str]:
             "may give another number."
         )
     return lines
-
-
-def _differences(result: BenchmarkResult, experiment: Experiment) -> list[str]:
-    """A sentence for each two trained methods and headline number, paired over the same prompts.
-
-    Where every headline number is refused, for each part.
-    """
-    headline = result.differences["number"].isin(result.benchmark.headline)
-    counts = result.methods.set_index(["method", "number"])["n"]
-    sentences = []
-    for row in result.differences[headline | ~headline.any()].itertuples():
-        one_run = ", one run only" if row.seeds == 1 else ""
-        names = [row_title(name, experiment) for name in (row.method, row.reference)]
-        value = f"{percent(row.value, '+')} {percent_interval(row.ci_low, row.ci_high, '+')}"
-        n = counts[row.method, row.number]
-        reading = [verdict(row.ci_low, row.ci_high)]
-        if reading != [UNSEEN]:
-            reading.append(seed_caution(row.value, row.t_half_width))
-        sentences.append(
-            f"{' - '.join(names)}, {row.number} (n = {n}): {value}{one_run}: "
-            f"{', '.join(filter(None, reading))}."
-        )
-    return sentences

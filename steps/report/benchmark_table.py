@@ -1,5 +1,6 @@
 """A benchmark's table: methods down, the benchmark's sections and score across, in percent."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +54,15 @@ class BenchmarkResult:
         name = Path(backbone.id).name if isinstance(backbone, HubBackbone) else backbone.source
         return published_rows(self.benchmark.name, name)
 
-    def headline_table(self, experiment: Experiment) -> NumberTable:
-        """Arrange the headline numbers, ours and below them what is published."""
-        table = self.table(experiment, list(self.benchmark.headline))
+    def shown_first(self, experiment: Experiment) -> list[str]:
+        """Return the headline numbers; the parts, where we have none of these, nor others do."""
+        headline = list(self.benchmark.headline)
+        ours = self.methods.loc[self.methods["number"].isin(headline), "value"].notna().any()
+        return headline if ours or self.published(experiment) or not self.parts else self.parts
+
+    def main_table(self, experiment: Experiment) -> NumberTable:
+        """Arrange the numbers that are shown first, ours and below them what is published."""
+        table = self.table(experiment, self.shown_first(experiment))
         for row in self.published(experiment):
             cells = [Cell(row.cell(number)) for _, number in table.columns]
             table.rows.append((f"{row.method} (published)", MISSING, cells))
@@ -70,13 +77,18 @@ class BenchmarkResult:
             trained = method in experiment.methods
             cells = [_cell(row, trained) for row in of_method]
             seeds = str(of_method[0]["seeds"]) if trained else MISSING
-            rows.append((row_title(method, experiment), seeds, cells))
+            rows.append((method_title(method), seeds, cells))
         counts = [self._count(number) for number in numbers]
         return NumberTable([(self.title, number) for number in numbers], rows, counts)
 
     def _count(self, number: str) -> str:
-        """Return how many items count, for the method that counts most; of how many, if not all."""
+        """Return how many items count, for the method that counts most; of how many, if not all.
+
+        Of a number that is refused for all, none does.
+        """
         rows = self.methods[self.methods["number"] == number]
+        if rows["value"].isna().all():
+            return MISSING
         n, there = rows["n"].max(), (rows["n"] + rows["left_out"]).max()
         return str(n) if n == there else f"{n} of {there}"
 
@@ -104,25 +116,24 @@ def percent_interval(low: float, high: float, sign: str = "") -> str:
     return f"[{percent(low, sign)}, {percent(high, sign)}]"
 
 
-def row_title(method: str, experiment: Experiment) -> str:
-    """The title of a trained method or a baseline; reference models go by their own name."""
-    return method if method in experiment.reference_models else method_title(method)
-
-
-def notes(result: BenchmarkResult, experiment: Experiment) -> list[str]:
+def notes(result: BenchmarkResult) -> list[str]:
     """Return what must be known of the numbers: what is refused, other counts, rows that are left
     out, and cut texts.
     """
     noted = result.methods[result.methods["note"].notna()]
     methods = result.methods["method"].unique()
-    sentences, marked = [], {}  # by mark, the methods that have it
+    sentences, named = [], set()  # subsets whose lack is told
+    marked = {}  # by mark, the methods that have it
     for (number, note), rows in noted.groupby(["number", "note"], sort=False):
         if not is_refusal(note):
             for mark in marks_in(note):
                 marked.setdefault(mark, {}).update(dict.fromkeys(rows["method"]))
         elif number in result.benchmark.headline:
             of = "" if len(rows) == len(methods) else f" of {', '.join(rows['method'])}"
-            sentences.append(f"{number}{of}: {note}.")
+            lacking = set(re.findall("'[^']*'", note))
+            same = bool(lacking) and lacking <= named
+            sentences.append(f"{number}{of}: {'refused, it needs these too' if same else note}.")
+            named |= lacking
     # How many are truncated differs from number to number; the whole follows.
     marked = {mark: of for mark, of in marked.items() if not mark.endswith(" truncated")}
     common = [mark for mark, of in marked.items() if len(of) == len(methods)]
@@ -131,10 +142,10 @@ def notes(result: BenchmarkResult, experiment: Experiment) -> list[str]:
     for method in methods:
         own = [mark for mark, of in marked.items() if method in of and mark not in common]
         if own:
-            sentences.append(f"{row_title(method, experiment)}: {'; '.join(own)}.")
+            sentences.append(f"{method_title(method)}: {'; '.join(own)}.")
     cut = result.methods.groupby("method", sort=False)["truncated"].max()
     return sentences + [
-        f"{row_title(method, experiment)}: {count} items truncated."
+        f"{method_title(method)}: {count} items truncated."
         for method, count in cut[cut > 0].items()
     ]
 

@@ -1,5 +1,6 @@
 """Plain sentences on what the differences show, and what they cannot show."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
@@ -50,6 +51,11 @@ def against_baselines(evaluation: Evaluation) -> pd.DataFrame:
     return family(evaluation, headlines(evaluation, same_model=True), list(REFERENCES))
 
 
+def against_reference_models(evaluation: Evaluation, names: Iterable[str]) -> pd.DataFrame:
+    """The family of comparisons of a trained method with a model of others, see `family`."""
+    return family(evaluation, headlines(evaluation, same_model=True), list(names))
+
+
 def seed_caution(value: float, t_half_width: float) -> str:
     """Say so where other seeds might give a difference of the other sign."""
     return "within the spread over seeds" if t_half_width >= abs(value) else ""
@@ -66,18 +72,32 @@ def exploratory(settings: Settings) -> str:
 def family(
     evaluation: Evaluation, columns: list[tuple[str, str]], references: list[str]
 ) -> pd.DataFrame:
-    """Return the differences to ``references`` in the (set, metric) of ``columns``, corrected."""
+    """Return the differences to ``references`` in the (set, metric) of ``columns``, corrected.
+
+    Returns:
+        The rows of ``differences`` with the columns `CORRECTED` and ``number``: set and metric in
+        words.
+    """
     table = evaluation.differences
     table = table[table["reference"].isin(references)]
     parts = [
         table[(table["eval_set"] == eval_set) & (table["metric"] == metric)]
         for eval_set, metric in columns
     ]
-    return correct(pd.concat([table.iloc[:0], *parts]))
+    found = correct(pd.concat([table.iloc[:0], *parts]))
+    words = [
+        f"{metric_title(row.metric)}, {set_title(row.eval_set)}"
+        for row in found.itertuples(index=False)
+    ]
+    return found.assign(number=words)
 
 
 def summary(family: pd.DataFrame, settings: Settings) -> list[str]:
-    """Say what of a family can be concluded after the correction."""
+    """Say what of a family can be concluded after the correction.
+
+    Args:
+        family: differences with the columns `CORRECTED` and ``number``, what is compared in words.
+    """
     level = 1 - settings.confidence
     count = f"{len(family)} comparisons" if len(family) > 1 else "one comparison"
     start = f"After Holm's correction for these {count} at a level of {level:.2g}"
@@ -92,23 +112,22 @@ def summary(family: pd.DataFrame, settings: Settings) -> list[str]:
 
 
 def _findings(kept: pd.DataFrame) -> list[str]:
-    """What stands after the correction, for each metric and set."""
+    """What stands after the correction, for each number."""
     found = []
-    for (metric, eval_set), rows in kept.groupby(["metric", "eval_set"], sort=False):
+    for number, rows in kept.groupby("number", sort=False):
         parts = [
             f"{method_title(row.method)} {'higher' if row.value > 0 else 'lower'} than "
-            f"{_in_sentence(row.reference)}"
+            f"{in_sentence(row.reference)}"
             for row in rows.itertuples(index=False)
         ]
-        found.append(f"{metric_title(metric)}, {set_title(eval_set)}: {', '.join(parts)}")
+        found.append(f"{number}: {', '.join(parts)}")
     return found
 
 
 def sentences_between(family: pd.DataFrame, settings: Settings) -> list[str]:
     """One sentence for each two trained methods and headline metric."""
     return [
-        f"{method_title(row.method)} - {method_title(row.reference)}, "
-        f"{metric_title(row.metric)}, {set_title(row.eval_set)}: "
+        f"{method_title(row.method)} - {method_title(row.reference)}, {row.number}: "
         f"{signed(row.value, row.ci_low, row.ci_high)}: {_reading(row, settings)}"
         + ("; one run only." if row.seeds == 1 else ".")
         for row in family.itertuples(index=False)
@@ -118,21 +137,20 @@ def sentences_between(family: pd.DataFrame, settings: Settings) -> list[str]:
 def sentences_against(
     family: pd.DataFrame, evaluation: Evaluation, settings: Settings
 ) -> list[str]:
-    """One sentence for each trained method and headline metric, naming all baselines."""
+    """One sentence for each trained method and headline metric, naming all references."""
     sentences = []
-    for (eval_set, metric, method), rows in family.groupby(
-        ["eval_set", "metric", "method"], sort=False
+    for (eval_set, metric, number, method), rows in family.groupby(
+        ["eval_set", "metric", "number", "method"], sort=False
     ):
         value = evaluation.cell(method, eval_set, metric)["value"]
         mark = ", one run only" if (rows["seeds"] == 1).any() else ""
         against = [
-            f"{_in_sentence(row.reference)} ({signed(row.value, row.ci_low, row.ci_high)}: "
+            f"{in_sentence(row.reference)} ({signed(row.value, row.ci_low, row.ci_high)}: "
             f"{_reading(row, settings)})"
             for row in rows.itertuples(index=False)
         ]
         sentences.append(
-            f"{method_title(method)}, {metric_title(metric)}, {set_title(eval_set)} "
-            f"({value:.3f}{mark}), against {', '.join(against)}."
+            f"{method_title(method)}, {number} ({value:.3f}{mark}), against {', '.join(against)}."
         )
     return sentences
 
@@ -152,7 +170,7 @@ def _reading(row: NamedTuple, settings: Settings) -> str:
     return "; ".join(filter(None, (f"{reading}, {p_values}", detail)))
 
 
-def _in_sentence(method: str) -> str:
+def in_sentence(method: str) -> str:
     """A title within a sentence: a baseline's is no name."""
     title = method_title(method)
     return title[0].lower() + title[1:] if method in REFERENCES else title

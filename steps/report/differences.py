@@ -5,6 +5,7 @@ import pandas as pd
 from steps.config import Experiment
 from steps.report.conclusions import (
     against_baselines,
+    against_reference_models,
     between_trained,
     headlines,
     needed,
@@ -44,7 +45,11 @@ def differences_markdown(evaluation: Evaluation, experiment: Experiment) -> str:
     wanted = {metric for _, metric in headlines(evaluation, same_model=True)}
     wanted |= {"first_wrong_step_hinted", "reward_length_correlation"}
     families = pd.concat(
-        [between_trained(evaluation, experiment.methods), against_baselines(evaluation)]
+        [
+            between_trained(evaluation, experiment.methods),
+            against_baselines(evaluation),
+            against_reference_models(evaluation, experiment.reference_models),
+        ]
     )
     table = table.assign(**{CORRECTED: families[CORRECTED]})
     rows = table[table["metric"].isin(wanted)].itertuples(index=False)

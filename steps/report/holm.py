@@ -1,10 +1,10 @@
-"""Holm's correction of the p-values below the main table.
+"""Holm's correction of the p-values below the main table and below those of benchmarks.
 
-Two questions are asked there, and each is a family of its own, so that a further baseline takes
-nothing from the comparison of the methods: do the trained methods differ, and do they beat rules
-that need no training? A family is every comparison that its list of sentences makes. Corrected are
-the p-values of the bootstrap over problems, which knows that the pairs of a problem belong
-together, as McNemar's test over pairs does not.
+Three questions are asked there, and each is a family of its own, so that a further baseline takes
+nothing from the comparison of the methods: do the trained methods differ, do they beat rules that
+need no training, and do they beat the models of others? A family is every comparison that its list
+of sentences makes. Corrected are the p-values of the bootstrap over problems, which knows that the
+pairs of a problem belong together, as McNemar's test over pairs does not.
 """
 
 import math

@@ -85,16 +85,15 @@ def main_table(
     """Arrange the metrics; trained methods first, in the order of the experiment.
 
     Args:
-        references: reference models, which go by their names in the experiment.
+        references: the reference models.
     """
-    titles = {name: name for name in references}
     columns = main_columns(evaluation)
     rows = []
     for method in [*trained, *references, *BASELINES]:
         found = [evaluation.cell(method, *column) for column in columns]
         seeds = max((int(row["seeds"]) for row in found if row is not None), default=0)
-        title = titles.get(method) or method_title(method)
-        rows.append((title, str(seeds or MISSING), [main_cell(row) for row in found]))
+        cells = [main_cell(row) for row in found]
+        rows.append((method_title(method), str(seeds or MISSING), cells))
     counts = []
     for eval_set, metric in columns:
         table = evaluation.metrics

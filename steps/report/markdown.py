@@ -3,6 +3,7 @@
 from steps.config import Experiment
 from steps.report.conclusions import (
     against_baselines,
+    against_reference_models,
     between_trained,
     seed_spread,
     sentences_against,
@@ -47,10 +48,16 @@ def main_markdown(
     if len(trained):
         parts += ["Between the trained methods:\n", bullets(summary(trained, settings))]
         parts.append(bullets(sentences_between(trained, settings)))
-    baselines = against_baselines(evaluation)
-    if len(baselines):
-        parts += ["Against rules that need no training:\n", bullets(summary(baselines, settings))]
-        parts.append(bullets(sentences_against(baselines, evaluation, settings)))
+    others = {
+        "Against rules that need no training": against_baselines(evaluation),
+        "Against the reference models": against_reference_models(
+            evaluation, experiment.reference_models
+        ),
+    }
+    for heading, family in others.items():
+        if len(family):
+            parts += [f"{heading}:\n", bullets(summary(family, settings))]
+            parts.append(bullets(sentences_against(family, evaluation, settings)))
     parts.append(
         "p is that of the bootstrap over problems; corrected is Holm's, for all comparisons of one "
         "list together. A difference that does not stand after correction is a hint, not a proof: "

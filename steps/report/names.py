@@ -5,6 +5,7 @@ import re
 from steps.evaluate.baselines import BASELINES
 from steps.evaluate.collect import POOLED
 from steps.objectives.declaration import load_method
+from steps.objectives.registry import method_names
 
 _BASELINES = {
     "generator": "Generator log-probability",
@@ -37,8 +38,13 @@ _METRICS = {
 
 
 def method_title(name: str) -> str:
-    """The title of a trained method (as its declaration gives it) or of a baseline."""
-    return _BASELINES[name] if name in BASELINES else load_method(name).title
+    """The title of a trained method (as its declaration gives it) or of a baseline.
+
+    A reference model goes by its name in the experiment.
+    """
+    if name in BASELINES:
+        return _BASELINES[name]
+    return load_method(name).title if name in method_names() else name
 
 
 def set_title(name: str) -> str:

@@ -73,7 +73,7 @@ def benchmark_files(
 ) -> dict[str, str]:
     """Return the texts of a benchmark's files by name."""
     name = f"benchmark_{result.name}"
-    table = result.headline_table(experiment)
+    table = result.main_table(experiment)
     numbers = results / FOLDER / result.name / "methods.csv"
     return {
         f"{name}.csv": numbers.read_text(encoding="utf-8"),

@@ -11,6 +11,8 @@ BENCHMARK_CARDS = f"results/{SCORED_NAME}/cards"
 BENCHMARK_LOGS = f"results/{SCORED_NAME}/logs"
 BENCHMARK_NUMBERS = expand(f"{BENCHMARK_RESULTS}/numbers/{{benchmark}}", benchmark=BENCHMARKS)
 BENCHMARK_DOWNLOADS = {b.rows.name: b for b in BENCHMARKS.values() if b.source == "hub"}
+BENCHMARK_FILES = [b for b in BENCHMARKS.values() if b.source == "files"]
+REBUILT = {str(b.rows): b.rebuild for b in BENCHMARK_FILES if b.rebuild}
 BENCHMARK_SCORES = f"{BENCHMARK_RESULTS}/scores/{{{{method}}}}/seed{{{{seed}}}}/{{set}}.parquet"
 
 
@@ -37,6 +39,32 @@ if BENCHMARK_DOWNLOADS:
         shell:
             "python -m steps.download benchmark --benchmark {params.benchmark} {params.revision}"
             " --output {output} --card {params.card} 2>&1 | tee {log}"
+
+
+if REBUILT:
+
+    rule rebuild_benchmark:
+        input:
+            lambda wildcards: [str(file) for file in REBUILT[wildcards.rows].files],
+        output:
+            "{rows}",
+        log:
+            "{rows}.log",
+        wildcard_constraints:
+            rows="|".join(map(re.escape, REBUILT)),
+        conda:
+            "../../environment.yml"
+        resources:
+            **ask("rebuild_benchmark"),
+        params:
+            depends=depends(OWN, [], [".", "benchmarks", "groups"]),
+            folders=lambda wildcards: REBUILT[wildcards.rows].folders,
+            subsets=lambda wildcards: REBUILT[wildcards.rows].subsets,
+            card="{rows}.card.json",
+        shell:
+            "python -m steps.benchmarks.rebuild --folders {params.folders:q}"
+            " --subsets {params.subsets} --output {output:q} --card {params.card:q}"
+            " 2>&1 | tee {log:q}"
 
 
 if BENCHMARKS:
