@@ -55,7 +55,8 @@ def test_a_reference_model_is_a_row_without_seeds(experiment) -> None:
 
 def test_a_reference_model_is_compared_with_every_trained_method(experiment, tmp_path) -> None:
     experiment, results = experiment
-    tables = evaluate(experiment, read_evaluation_sets(experiment, results))
+    sets = read_evaluation_sets(experiment, results)
+    tables = evaluate(experiment, sets)
     differences = tables["differences.csv"]
     rows = differences[differences["reference"] == "other"]
     rows = rows.set_index(["method", "eval_set", "metric"]).sort_index()
@@ -67,7 +68,7 @@ def test_a_reference_model_is_compared_with_every_trained_method(experiment, tmp
     assert row["n"] > 0 and row["seeds"] == len(experiment.seeds) and 0 < row["p_value"] <= 1
     assert "other" not in set(differences["method"])
 
-    write_tables(results / "evaluation", tables, experiment)
+    write_tables(results / "evaluation", tables, experiment, sets[0].models)
     write_report_tables(experiment, results, tmp_path / "tables")
     texts = {
         name: (tmp_path / "tables" / name).read_text() for name in ("main.md", "differences.md")
