@@ -10,10 +10,9 @@ import pandas as pd
 
 from steps.config import Experiment
 from steps.errors import UserError
-from steps.files import read_json, sha256, write_json
+from steps.files import make_again, read_json, sha256, write_json
 
 NAME = "manifest.json"
-AGAIN = "run the evaluate step again"
 
 
 def write_manifest(folder: Path, tables: dict[str, pd.DataFrame], experiment: Experiment) -> None:
@@ -35,28 +34,29 @@ def check_manifest(folder: Path, tables: dict[str, pd.DataFrame], experiment: Ex
             than the experiment has, or a file is not as it was written.
     """
     manifest = read_json(folder / NAME)
+    again = make_again(folder / NAME)
     for key, wanted in _made_of(experiment).items():
         found = manifest.get(key) if isinstance(manifest, dict) else None
         if not isinstance(found, list):
-            raise UserError(f"{folder / NAME}: the list '{key}' is missing; {AGAIN}")
+            raise UserError(f"{folder / NAME}: the list '{key}' is missing; {again}")
         # Their order changes no number, and Snakemake does not evaluate again for it.
         if sorted(map(str, found)) != sorted(map(str, wanted)):
             raise UserError(
                 f"{folder} has the {key} {_listed(found)}, the experiment has {_listed(wanted)}; "
-                f"{AGAIN}"
+                "run the evaluate step again"
             )
     for name, table in tables.items():
         try:
             rows, written = (manifest["files"][name][fact] for fact in ("rows", "sha256"))
         except (KeyError, TypeError):
-            raise UserError(f"{folder / NAME} does not describe {name}; {AGAIN}") from None
+            raise UserError(f"{folder / NAME} does not describe {name}; {again}") from None
         if len(table) != rows:
             raise UserError(
                 f"{folder / name} ends after row {len(table)}, but has {rows} rows according to "
-                f"{NAME}; {AGAIN}"
+                f"{NAME}; {again}"
             )
         if sha256(folder / name) != written:
-            raise UserError(f"{folder / name} has changed since it was written; {AGAIN}")
+            raise UserError(f"{folder / name} has changed since it was written; {again}")
 
 
 def _made_of(experiment: Experiment) -> dict[str, list[Any]]:
