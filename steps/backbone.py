@@ -18,7 +18,7 @@ from transformers.utils import logging
 
 from steps.config.schema import Experiment, HubBackbone, model_folder
 from steps.errors import UserError
-from steps.files import sha256
+from steps.files import make_again, sha256
 from steps.packing import ATTENTION, GroupSpan, position_ids
 from steps.reward_head import has_mlp_head, head_state, install_mlp_head
 
@@ -44,9 +44,10 @@ def load_part(loader, folder: Path, trust: bool, **arguments):
     Args:
         trust: whether code that comes with the model may run.
     """
-    if not (Path(folder) / "config.json").is_file():
+    config = Path(folder) / "config.json"
+    if not config.is_file():
         raise UserError(
-            f"there is no model in {folder} (no config.json); run the download step or set "
+            f"there is no model in {folder} (no config.json); {make_again(config)}, or set "
             "`backbone` in the experiment file"
         )
     try:

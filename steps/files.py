@@ -21,6 +21,8 @@ from steps.errors import UserError
 
 # A file or folder that is being written, and by whom.
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)@.+\.part")
+# Snakemake leaves it in every folder that a job has made as one; it is no content.
+STAMP = ".snakemake_timestamp"
 
 
 @contextmanager
@@ -83,7 +85,7 @@ def refuse_foreign_files(folder: Path, ours: set[str]) -> None:
 
     What a killed process left of one of ``ours`` is not foreign.
     """
-    others = {p.name for p in folder.iterdir()} - ours - {".snakemake_timestamp"}
+    others = {p.name for p in folder.iterdir()} - ours - {STAMP}
     foreign = {TEMPORARY.sub(r"\g<name>", name) for name in others} - ours
     if foreign:
         raise UserError(
@@ -136,7 +138,7 @@ def link_folder(source: Path, target: Path) -> None:
     with atomic_path(target) as temporary:
         temporary.mkdir()
         for file in sorted(source.iterdir()):
-            if file.name != ".snakemake_timestamp":
+            if file.name != STAMP:
                 link_file(file, temporary / file.name)
 
 
@@ -164,16 +166,27 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json_text(value))
 
 
+def make_again(path: Path) -> str:
+    """Return how a step's file that is damaged or missing is made again, to end a sentence with.
+
+    Where a job makes a folder as one, Snakemake looks at its stamp alone: it does not notice that a
+    file in it is gone, so the folder has to be deleted.
+    """
+    path = Path(path)
+    whole = next((folder for folder in path.parents if (folder / STAMP).is_file()), path)
+    if whole.exists():
+        return f"delete {whole} and run its step again"
+    return "run the step that writes it"
+
+
 def read_json(path: Path) -> Any:
     """Read JSON, naming the file when it is missing or damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path} is not there; run the step that writes it") from None
+        raise UserError(f"{path} is not there; {make_again(path)}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} is not valid JSON ({error}); delete it and run its step again"
-        ) from None
+        raise UserError(f"{path} is not valid JSON ({error}); {make_again(path)}") from None
 
 
 def sha256(path: Path) -> str:
@@ -197,8 +210,7 @@ def file_hashes(folder: Path, patterns: Sequence[str] = ("*",)) -> dict[str, str
     hashes = {}
     for file in sorted(p for p in folder.rglob("*") if p.is_file()):
         path = str(file.relative_to(folder))
-        # Snakemake leaves a time stamp in folders it made; it is no content.
-        if file.name != ".snakemake_timestamp" and any(fnmatch(path, p) for p in patterns):
+        if file.name != STAMP and any(fnmatch(path, p) for p in patterns):
             hashes[path] = sha256(file)
     return hashes
 

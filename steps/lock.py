@@ -37,8 +37,10 @@ def only_writer(work: Path, stale: float = STALE) -> Iterator[None]:
     path = work.with_name(work.name + ".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as stream:
-        owner = _owner(path)
-        if not _lock(stream) or (owner and not _is_dead_here(owner) and _lives(path, owner, stale)):
+        # In this order: of two that come at once, the second shall read the name of the first.
+        taken = not _lock(stream)
+        owner = _newcomer(path) if taken else _owner(path)
+        if taken or (owner and not _is_dead_here(owner) and _lives(path, owner, stale)):
             raise UserError(
                 f"{_name(owner)} is writing {work} (perhaps it outlived its controller); wait for "
                 "it or end it, then start again"
@@ -79,6 +81,16 @@ def _owner(path: Path) -> dict | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return None
+
+
+def _newcomer(path: Path) -> dict | None:
+    """Return who has the system's lock; its name is in the file a moment after it took it."""
+    for _ in range(10):
+        owner = _owner(path)
+        if owner is not None:
+            return owner
+        time.sleep(0.1)
+    return None
 
 
 def _is_dead_here(owner: dict) -> bool:

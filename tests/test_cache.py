@@ -1,8 +1,10 @@
 """The cache: equal to a live computation, resumable, and aware of what it was made from."""
 
 import argparse
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -346,6 +348,23 @@ def test_a_cache_that_fails_its_verification_is_neither_left_nor_shared(
     with pytest.raises(UserError, match="deviates"):
         command._build(arguments, *parts, experiment.cache)
     assert not arguments.output.exists() and not list(arguments.shared.iterdir())
+
+
+def test_a_shared_cache_that_may_not_be_read_is_forgotten(
+    cache: Cache, parts, tmp_path: Path, monkeypatch
+) -> None:
+    """Its files are those of a cache that was deleted for that very reason."""
+    _, encoded, key = parts
+    shared = shared_folder(tmp_path / "shared", encoded, key, 150)
+    link_folder(cache.folder, shared)
+
+    def refuse(_) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "hidden.bin")
+
+    monkeypatch.setattr(Cache, "check_hashes", refuse)  # root may read everything
+    assert not reuse(shared, tmp_path / "again")
+    assert not shared.exists() and not (tmp_path / "again").exists()
+    assert (cache.folder / "hidden.bin").is_file()
 
 
 def test_a_damaged_shared_cache_is_forgotten(cache: Cache, parts, tmp_path: Path) -> None:

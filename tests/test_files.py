@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from steps.errors import UserError, run_command
-from steps.files import atomic_path, read_json, sha256, write_json, write_text
+from steps.files import atomic_path, make_again, read_json, sha256, write_json, write_text
 from steps.groups.schema import GROUPS, PromptGroup, Response, read_groups, write_groups
 from steps.pairs.schema import PAIRS, read_pairs
 from steps.provenance import RunCard
@@ -96,6 +96,18 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
         read_json(tmp_path / "m.json")
     with pytest.raises(UserError, match=r"n\.json is not there"):
         read_json(tmp_path / "n.json")
+
+
+def test_the_remedy_deletes_what_snakemake_makes_as_one(tmp_path: Path) -> None:
+    made = tmp_path / "items"
+    file = made / "icrm/seed1.parquet"
+    write_text(file, "x")
+    assert make_again(file) == f"delete {file} and run its step again"
+    (made / ".snakemake_timestamp").touch()
+    for _ in range(2):  # the file is damaged, then gone
+        assert make_again(file) == f"delete {made} and run its step again"
+        file.unlink(missing_ok=True)
+    assert make_again(tmp_path / "pairs.parquet") == "run the step that writes it"
 
 
 def test_no_disk_space_is_one_sentence(capsys: pytest.CaptureFixture) -> None:

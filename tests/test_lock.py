@@ -56,6 +56,19 @@ def test_a_living_owner_is_named(other_process, tmp_path: Path) -> None:
         pass
 
 
+def test_an_owner_who_came_a_moment_before_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the system's lock, but its name is not in the file yet when that is first read."""
+    monkeypatch.setattr("steps.lock._lock", lambda _: False)
+    monkeypatch.setattr("steps.lock.time.sleep", lambda _: elsewhere(tmp_path))
+    with (
+        pytest.raises(UserError, match=r"process 1 on node17, there since .*, is writing"),
+        only_writer(tmp_path / "work"),
+    ):
+        pass
+
+
 def test_a_killed_owner_frees_the_folder_at_once(other_process, tmp_path: Path, capsys) -> None:
     os.kill(other_process.pid, signal.SIGKILL)
     other_process.wait()

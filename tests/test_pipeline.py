@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from steps.benchmarks.items import read_items
 from steps.benchmarks.rewardbench import REWARDBENCH
 from steps.dvc.graph import plan_jobs
-from steps.provenance.ancestry import ancestry, hash_on_disk, read_steps
+from steps.provenance.ancestry import MADE, ancestry, hash_on_disk, read_steps
 from tests.pipeline_runs import command, contents, fresh_tree, run
 
 # What the next kill waits for: the run is then inside the stage that follows.
@@ -82,8 +82,12 @@ def test_every_output_leads_back_to_its_origin(
                 assert any(path.is_relative_to(n) or Path(n).is_relative_to(path) for n in named)
         for path in map(Path, outputs):
             assert ancestry(path, steps).problems() == []
+        assert card.facts["experiment"]["title"].startswith("Tiny"), job.name
         tokens = card.facts["step"] in ("cache", "train", "score")
         assert not tokens or card.facts["tokens"] > 0
+    # By the very same name: only then is what a step reads compared with what was written.
+    made = {path for step in steps for path in step.outputs}
+    assert {p for step in steps for p in step.inputs if Path(p).parts[0] in MADE} <= made
     table = ancestry(Path("results/tiny/tables/main.csv"), steps)
     assert table.steps[-1].facts["step"] in ("download", "prepare")
     assert set(table.given) == {"examples/benchmark.jsonl", "config/published_scores.yaml"}

@@ -65,6 +65,7 @@ def test_a_table_leads_back_to_the_download(chain: Path, monkeypatch, capsys) ->
     assert "given, made by no step: config/published.yaml" in text
     assert f"output resources/champ/v0.json {sha256(Path('resources/champ/v0.json'))}" in text
     assert 'settings {"key": "score"}' in text and "seed 3" in text
+    assert "no experiment: the step reads none" in text
     assert f"all files behind {chain} are those of the run cards" in text
 
 

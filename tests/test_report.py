@@ -311,7 +311,7 @@ def test_a_damaged_evaluation_is_noticed(
     shutil.copytree(synthetic[1] / "evaluation", folder)
     path = folder / name
     path.write_text(damage(path.read_text()))
-    with pytest.raises(UserError, match=f"{re.escape(str(path))}{words}.*; run the"):
+    with pytest.raises(UserError, match=f"{re.escape(str(path))}{words}.*; delete "):
         read_evaluation(folder, load_experiment(synthetic[0]))
 
 

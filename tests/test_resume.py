@@ -1,6 +1,7 @@
 """``slurm/resume`` with stand-ins for SLURM's commands; tests/slurm runs it on a real one."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -31,9 +32,13 @@ def stand_in(folder: Path, name: str, command: str) -> None:
     path.chmod(0o755)
 
 
-def resume(folder: Path) -> tuple[int, str]:
-    """Return the exit status and the errors."""
-    path = f"{folder}/bin:{os.environ['PATH']}"
+def resume(folder: Path, programs: str = os.environ["PATH"]) -> tuple[int, str]:
+    """Return the exit status and the errors.
+
+    Args:
+        programs: folders of what has no stand-in.
+    """
+    path = f"{folder}/bin:{programs}"
     result = subprocess.run(
         [SCRIPT, "all"],
         cwd=folder / "link",
@@ -59,6 +64,17 @@ def test_nothing_starts_where_squeue_cannot_tell_whether_jobs_are_left(folder: P
     code, errors = resume(folder)
     assert code == 1 and "Unable to contact" in errors
     assert not (folder / "snakemake").exists()
+
+
+def test_nothing_is_cancelled_where_pgrep_cannot_tell_whether_a_controller_lives(
+    folder: Path,
+) -> None:
+    (folder / "without_pgrep").mkdir()
+    for name in ("bash", "awk", "readlink", "sleep", "tr"):
+        (folder / "without_pgrep" / name).symlink_to(shutil.which(name))
+    code, errors = resume(folder, str(folder / "without_pgrep"))
+    assert code == 1 and errors.startswith("error: without pgrep nobody knows")
+    assert not (folder / "scancel").exists() and not (folder / "snakemake").exists()
 
 
 def test_nothing_is_cancelled_while_the_controller_lives(folder: Path) -> None:

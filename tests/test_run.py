@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from steps.backbone import load_tokenizer
+from steps.backbone import load_reward_model, load_tokenizer
 from steps.errors import UserError
 from steps.groups.schema import write_groups
 from steps.pairs.schema import write_pairs
 from steps.train import run as run_module
+from steps.train.callbacks import finished
 from steps.train.checkpoints import last_checkpoint
 from steps.train.run import train_model
+from steps.train.save import write_frozen
+from tests.damage import flip
 from tests.training import UPPER, make_cache, make_pairs, with_settings
 
 
@@ -73,6 +76,34 @@ def test_a_cache_of_another_template_is_refused(
     tokenizer.save_pretrained(other)
     with pytest.raises(UserError, match=r"made with another tokenizer or chat template \("):
         train_model(arguments(folder, other, "orm"), with_settings(experiment, UPPER))
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_cache_that_changes_under_a_training_leaves_neither_model_nor_checkpoint(
+    stopped, folder, backbone, experiment, groups, monkeypatch
+) -> None:
+    """Found at the end, or, of a training that was stopped before it, at the next start."""
+    write_pairs(folder / "pairs.parquet", make_pairs(groups).assign(same_model=False))
+    write_frozen(load_reward_model(backbone, experiment), 1, folder / "frozen.safetensors")
+    settings = UPPER.model_copy(update={"epochs": 2})
+    given = arguments(folder, backbone, "orm", work=folder / "work")
+
+    def damage(trainer) -> bool:
+        flip(folder / "cache/hidden.bin")
+        return finished(trainer) and not stopped
+
+    def train() -> None:
+        train_model(given, with_settings(experiment, settings))
+
+    monkeypatch.setattr(run_module, "finished", damage)
+    if stopped:
+        with pytest.raises(SystemExit):
+            train()
+        assert last_checkpoint(folder / "work") is not None
+    with pytest.raises(UserError, match=r"hidden\.bin has changed since it was written; delete"):
+        train()
+    assert not list((folder / "work").glob("checkpoint-*"))
+    assert not (folder / "model").exists() and not (folder / "log.csv").exists()
 
 
 @pytest.mark.parametrize("changed", ["weights_hash", "method_hash", "package_hash"])

@@ -25,6 +25,7 @@ from steps.errors import UserError
 from steps.groups.schema import PromptGroup, read_groups, write_groups
 from steps.lock import only_writer
 from steps.sample import __main__ as command
+from steps.sample import transformers_backend as backend_module
 from steps.sample.backend import Completion, Request, plan_batches
 from steps.sample.draw import draw_tokens, sample_key
 from steps.sample.requests import make_requests
@@ -51,10 +52,15 @@ def complete(
     backend = TransformersBackend(backbone, experiment, sampling, chat.control_ids)
     requests = make_requests(groups, chat, sampling, context=1024)
     batches = plan_batches(requests, sampling.max_new_tokens, sampling.tokens_per_batch)
+    answered = ((batch, backend.generate(batch, never_asked)) for batch in batches)
     return sorted(
-        (pair for batch in batches for pair in zip(batch, backend.generate(batch), strict=True)),
+        (pair for batch, completions in answered for pair in zip(batch, completions, strict=True)),
         key=lambda pair: pair[0].number,
     )
+
+
+def never_asked() -> bool:
+    return False
 
 
 @pytest.mark.parametrize("top_p", [1.0, 0.9])
@@ -240,11 +246,13 @@ def test_a_killed_run_continues_to_the_same_file(
     calls = []
     generate = TransformersBackend.generate
 
-    def killed(self: TransformersBackend, batch: list[Request]) -> list[Completion]:
+    def killed(
+        self: TransformersBackend, batch: list[Request], asked_to_stop: Callable[[], bool]
+    ) -> list[Completion] | None:
         calls.append(batch)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return generate(self, batch)
+        return generate(self, batch, asked_to_stop)
 
     monkeypatch.setattr(TransformersBackend, "generate", killed)
     again = tmp_path / "again.parquet"
@@ -265,37 +273,53 @@ def test_a_run_goes_on_after_a_request(
     groups: list[PromptGroup],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Asked during the second batch, then while the result is written: nothing is sampled twice."""
+    """Asked within the second batch, it draws no token more; asked while the result is written,
+    nothing is sampled twice.
+    """
     write_groups(tmp_path / "groups.parquet", groups)
     write_experiment(tmp_path)
     whole, stopped = tmp_path / "whole.parquet", tmp_path / "stopped.parquet"
-    run_command_line(tmp_path, backbone, monkeypatch, whole)
-    batches, generate = [], TransformersBackend.generate
+    positions: list[int] = []
 
-    def ask(self: TransformersBackend, batch: list[Request]) -> list[Completion]:
-        batches.append(batch)
-        if len(batches) == 2:
+    def drawn(logits: torch.Tensor, keys: list[int], position: int, *settings) -> torch.Tensor:
+        positions.append(position)
+        return draw_tokens(logits, keys, position, *settings)
+
+    def ask(logits: torch.Tensor, keys: list[int], position: int, *settings) -> torch.Tensor:
+        if (position, positions.count(0)) == (3, 2):
             os.kill(os.getpid(), signal.SIGTERM)
-        return generate(self, batch)
+        return drawn(logits, keys, position, *settings)
 
     def ask_late(path: Path, made: list[PromptGroup]) -> None:
         write_groups(path, made)
         os.kill(os.getpid(), signal.SIGUSR1)
 
-    monkeypatch.setattr(TransformersBackend, "generate", ask)
-    with pytest.raises(SystemExit) as end:
-        run_command_line(tmp_path, backbone, monkeypatch, stopped)
-    assert end.value.code == STOPPED and len(batches) == 2 and not stopped.exists()
-    with monkeypatch.context() as patch:
-        patch.setattr(command, "write_groups", ask_late)
+    def stop(patch: pytest.MonkeyPatch) -> None:
         with pytest.raises(SystemExit) as end:
             run_command_line(tmp_path, backbone, patch, stopped)
-    assert end.value.code == STOPPED
+        assert end.value.code == STOPPED
+
+    monkeypatch.setattr(backend_module, "draw_tokens", drawn)
+    run_command_line(tmp_path, backbone, monkeypatch, whole)
+    batches = positions.count(0)
+    positions.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(backend_module, "draw_tokens", ask)
+        stop(patch)
+    assert positions[-4:] == [0, 1, 2, 3] and not stopped.exists()
+    work = tmp_path / "stopped.parquet.work"
+    assert len((work / "journal.jsonl").read_text().splitlines()) == 1
+    positions.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "write_groups", ask_late)
+        stop(patch)
+    assert positions.count(0) == batches - 1
     stopped.unlink()  # as Snakemake does
+    positions.clear()
     run_command_line(tmp_path, backbone, monkeypatch, stopped)
-    assert len({batch[0].number for batch in batches}) == len(batches)
+    assert not positions
     assert stopped.read_bytes() == whole.read_bytes()
-    assert not (tmp_path / "stopped.parquet.work").exists()
+    assert not work.exists()
 
 
 def test_a_second_writer_is_refused(
@@ -347,9 +371,11 @@ def test_other_code_starts_anew(
     calls = []
     generate = TransformersBackend.generate
 
-    def counted(self: TransformersBackend, batch: list[Request]) -> list[Completion]:
+    def counted(
+        self: TransformersBackend, batch: list[Request], asked_to_stop: Callable[[], bool]
+    ) -> list[Completion] | None:
         calls.append(batch)
-        return generate(self, batch)
+        return generate(self, batch, asked_to_stop)
 
     def failed(*_):
         raise UserError("no")

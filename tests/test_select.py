@@ -3,6 +3,7 @@
 import argparse
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from steps.config.schema import Selection
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup, Response, read_groups, write_groups
 from steps.groups.select import draw_matched, run, select_set
+from steps.pairs import __main__ as pairs_command
 
 LABELS = ("pairwise", "pointwise")
 SETTINGS = Selection(max_tokens=60, right_per_prompt=2, wrong_per_prompt=2)
@@ -100,6 +102,33 @@ def test_the_command_selects_by_the_labels_of_the_training(
         sets = ("train", "in_distribution")
         sizes[kind] = [len(read_groups(output / f"{name}.parquet")) for name in sets]
     assert sizes == {"pairwise": [1, 1], "pointwise": [2, 1]}
+
+
+def test_a_label_that_changes_after_the_selection_is_refused(
+    experiment: Experiment, backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the step that reads it, though the file itself is whole."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("steps.config.load_experiment", lambda _: experiment)
+    prepared, output = Path("results/x/prepared"), Path("results/x/groups")
+    for name in ("train", *experiment.evaluation_sets):
+        write_groups(prepared / f"{name}.parquet", [group(name, 2, 2)])
+    card = Path("results/x/cards/select_groups.json")
+    run(
+        argparse.Namespace(
+            experiment=None, prepared=prepared, backbone=backbone, output=output, card=card
+        )
+    )
+    train = output / "train.parquet"
+    (before,) = read_groups(train)
+    first, *others = before.responses
+    changed = replace(before, responses=(replace(first, correct=not first.correct), *others))
+    words = ["--groups", str(train), "--output", "pairs.parquet", "--card", "pairs.json"]
+    monkeypatch.setattr("sys.argv", ["pairs", *words])
+    pairs_command.main()
+    write_groups(train, [changed])
+    with pytest.raises(UserError, match=r"groups/train\.parquet is not what its step wrote"):
+        pairs_command.main()
 
 
 def test_one_sided_evaluation_prompts_are_kept_where_wanted(chat: ChatFormat) -> None:

@@ -28,8 +28,9 @@ DIGITS = 16  # of the hash that names a prompt
 
 def main() -> None:
     arguments = _parser().parse_args()
-    prompts = load_experiment(arguments.experiment).policy.prompts
-    card = RunCard("release prompts", prompts.model_dump())
+    experiment = load_experiment(arguments.experiment)
+    prompts = experiment.policy.prompts
+    card = RunCard("release prompts", prompts.model_dump(), experiment=experiment)
     rows = rewardbench_prompts(arguments.raw / "raw.parquet")
     wanted = read_hashes(arguments.hashes)
     report = {}

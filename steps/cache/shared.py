@@ -27,13 +27,13 @@ def shared_folder(
 def reuse(shared: Path, output: Path) -> bool:
     """Give a shared cache's files a second name in ``output``; return whether there was one.
 
-    A damaged one is forgotten.
+    One that is damaged or may not be read is forgotten.
     """
     if not shared.is_dir():
         return False
     try:
         Cache(shared).check_hashes()
-    except UserError as error:
+    except (UserError, PermissionError) as error:
         print(f"not reused: {error}")
         remove(shared)
         return False

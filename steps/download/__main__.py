@@ -136,7 +136,7 @@ def main() -> None:
         )
     elif arguments.what == "prompts":
         experiment = load_experiment(arguments.experiment)
-        card = RunCard("download", {"prompts": "release"})
+        card = RunCard("download", {"prompts": "release"}, experiment=experiment)
         facts["revision"] = _download_prompts(experiment, arguments.output)
     else:
         experiment = load_experiment(arguments.experiment)

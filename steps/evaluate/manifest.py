@@ -11,11 +11,10 @@ import pandas as pd
 
 from steps.config import Experiment
 from steps.errors import UserError
-from steps.files import read_json, sha256, write_json
+from steps.files import make_again, read_json, sha256, write_json
 from steps.score.schema import Origin
 
 NAME = "manifest.json"
-AGAIN = "run the evaluate step again"
 
 
 def write_manifest(
@@ -47,28 +46,29 @@ def check_manifest(folder: Path, tables: dict[str, pd.DataFrame], experiment: Ex
             than the experiment has, or a file is not as it was written.
     """
     manifest = read_json(folder / NAME)
+    again = make_again(folder / NAME)
     for key, wanted in _made_of(experiment).items():
         found = manifest.get(key) if isinstance(manifest, dict) else None
         if not isinstance(found, list):
-            raise UserError(f"{folder / NAME}: the list '{key}' is missing; {AGAIN}")
+            raise UserError(f"{folder / NAME}: the list '{key}' is missing; {again}")
         # Their order changes no number, and Snakemake does not evaluate again for it.
         if sorted(map(str, found)) != sorted(map(str, wanted)):
             raise UserError(
                 f"{folder} has the {key} {_listed(found)}, the experiment has {_listed(wanted)}; "
-                f"{AGAIN}"
+                "run the evaluate step again"
             )
     for name, table in tables.items():
         try:
             rows, written = (manifest["files"][name][fact] for fact in ("rows", "sha256"))
         except (KeyError, TypeError):
-            raise UserError(f"{folder / NAME} does not describe {name}; {AGAIN}") from None
+            raise UserError(f"{folder / NAME} does not describe {name}; {again}") from None
         if len(table) != rows:
             raise UserError(
                 f"{folder / name} ends after row {len(table)}, but has {rows} rows according to "
-                f"{NAME}; {AGAIN}"
+                f"{NAME}; {again}"
             )
         if sha256(folder / name) != written:
-            raise UserError(f"{folder / name} has changed since it was written; {AGAIN}")
+            raise UserError(f"{folder / name} has changed since it was written; {again}")
 
 
 def check_model(folder: Path, model: Origin) -> None:
@@ -81,7 +81,10 @@ def check_model(folder: Path, model: Origin) -> None:
     models = manifest.get("models") if isinstance(manifest, dict) else None
     name = _name(model.method, model.seed)
     if not isinstance(models, dict) or name not in models:
-        raise UserError(f"{folder / NAME} does not tell which model of {name} was scored; {AGAIN}")
+        raise UserError(
+            f"{folder / NAME} does not tell which model of {name} was scored; "
+            f"{make_again(folder / NAME)}"
+        )
     if models[name] != model.sha256:
         raise UserError(
             f"{folder} has the scores of another model of {name} than the given one; give its own "

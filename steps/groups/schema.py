@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steps.errors import UserError
-from steps.files import atomic_path
+from steps.files import atomic_path, make_again
 
 RESPONSE = pa.struct(
     [
@@ -156,10 +156,10 @@ def _read_parts(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=schema.names):
                 yield _cast(path, pa.Table.from_batches([batch]), schema)
     except FileNotFoundError:
-        raise UserError(f"{path} is not there; run the step that writes it") from None
+        raise UserError(f"{path} is not there; {make_again(path)}") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(
-            f"{path} is not a whole parquet file ({error}); delete it and run its step again"
+            f"{path} is not a whole parquet file ({error}); {make_again(path)}"
         ) from None
 
 

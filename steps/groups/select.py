@@ -244,4 +244,6 @@ def run(arguments: argparse.Namespace) -> None:
         lines = summary(counts)
         write_json(temporary / "selection.json", {"sets": counts, "summary": lines})
     print("\n".join(lines))
-    card.write(arguments.card, [arguments.prepared, arguments.backbone], [arguments.output])
+    # Each by itself, as the steps after this one read them: so their cards notice a change.
+    outputs = sorted(arguments.output.iterdir())
+    card.write(arguments.card, [arguments.prepared, arguments.backbone], outputs)

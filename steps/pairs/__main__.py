@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from steps.config import load_experiment
 from steps.errors import UserError, run_command
 from steps.groups.schema import read_groups
 from steps.pairs.make import make_pairs
@@ -21,10 +22,12 @@ def main() -> None:
         help="a file without any pair is no error (for evaluation sets and pointwise labels)",
     )
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
+    parser.add_argument("--experiment", type=Path, help="config/<name>.yaml, for the card alone")
     arguments = parser.parse_args()
 
     groups = read_groups(arguments.groups)
-    card = RunCard("pairs", {"allow_empty": arguments.allow_empty})
+    experiment = load_experiment(arguments.experiment) if arguments.experiment else None
+    card = RunCard("pairs", {"allow_empty": arguments.allow_empty}, experiment=experiment)
     pairs, counts = make_pairs(groups)
     counts = {what: count for what, count in counts.items() if count}
     for what, count in counts.items():

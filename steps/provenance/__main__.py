@@ -53,11 +53,10 @@ def describe(found: Ancestry) -> str:
 
 def _step(number: int, step: Step) -> str:
     facts = step.facts
-    experiment = facts.get("experiment") or {}
     lines = [
         f"{number}. {facts['step']} ({step.card})",
         f"commit {facts.get('commit')}{_dirty(facts)}",
-        f"experiment {experiment.get('title')}, hash {experiment.get('sha256')}",
+        _experiment(facts),
         f"seed {facts.get('seed')}, settings {json.dumps(facts.get('settings'), sort_keys=True)}",
         _run(facts),
     ]
@@ -65,6 +64,13 @@ def _step(number: int, step: Step) -> str:
     for kind, files in (("output", step.outputs), ("input", step.inputs)):
         lines += [f"{kind} {path} {recorded}" for path, recorded in files.items()]
     return "\n   ".join(lines)
+
+
+def _experiment(facts: dict[str, Any]) -> str:
+    experiment = facts.get("experiment")
+    if experiment is None:  # such as a download
+        return "no experiment: the step reads none"
+    return f"experiment {experiment['title']}, hash {experiment['sha256']}"
 
 
 def _dirty(facts: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What is asked of a backend, and what it gives back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -37,8 +38,10 @@ class Completion:
 class Backend(Protocol):
     """A loaded model with its sampling settings."""
 
-    def generate(self, batch: list[Request]) -> list[Completion]:
-        """Return the completion of each request, in order."""
+    def generate(
+        self, batch: list[Request], asked_to_stop: Callable[[], bool]
+    ) -> list[Completion] | None:
+        """Return the completion of each request, in order; None if it was asked to stop before."""
         ...
 
 

@@ -28,7 +28,7 @@ def complete_batches(
 ) -> list[Completion]:
     """Return the completions of all requests, ordered by their numbers.
 
-    When asked to stop, the process ends after the batch in hand.
+    When asked to stop, the process gives the batch in hand up and ends.
 
     Args:
         plan: what the samples depend on, ready for JSON; another one than that of ``work`` starts
@@ -41,7 +41,9 @@ def complete_batches(
         name, sum(map(len, batches)), "samples", sum(map(len, batches[: len(done)]))
     )
     for batch in batches[len(done) :]:
-        completions = backend.generate(batch)
+        completions = backend.generate(batch, asked_to_stop)
+        if completions is None:
+            leave(name)
         done.append([[each.ids, each.finish_reason] for each in completions])
         append_value(work / JOURNAL, done[-1])
         progress.advance(len(batch))

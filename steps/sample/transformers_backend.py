@@ -1,5 +1,6 @@
 """Batched generation with transformers: one prefill per prompt, then a token for every row."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -30,17 +31,22 @@ class TransformersBackend:
         self._folder, self._sampling, self._stops = folder, sampling, stops
 
     @torch.inference_mode()
-    def generate(self, batch: list[Request]) -> list[Completion]:
-        """Return the completion of each request, in order.
+    def generate(
+        self, batch: list[Request], asked_to_stop: Callable[[], bool]
+    ) -> list[Completion] | None:
+        """Return the completion of each request, in order; None if it was asked to stop before.
 
-        The samples of a prompt share its prefill. A row leaves the batch as soon as its answer has
-        ended: the cache is copied at every step anyway, to make room for one token more.
+        It asks before every token. The samples of a prompt share its prefill. A row leaves the
+        batch as soon as its answer has ended: the cache is copied at every step anyway, to make
+        room for one token more.
         """
         written: list[list[int]] = [[] for _ in batch]
         live = list(range(len(batch)))
         logits, mask, cache = self._prefill(batch)
         limit = self._sampling.max_new_tokens
         for position in range(limit):
+            if asked_to_stop():
+                return None
             keys = [batch[k].key for k in live]
             settings = self._sampling.temperature, self._sampling.top_p
             tokens = draw_tokens(logits, keys, position, *settings)

@@ -4,6 +4,7 @@ Written from vLLM's documentation; not run by the tests. Its random numbers are 
 samples are others than those of the backend `transformers`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from steps.config.sampling import Sampling
@@ -36,8 +37,12 @@ class VllmBackend:
             seed=key % 2**63,
         )
 
-    def generate(self, batch: list[Request]) -> list[Completion]:
-        """Return the completion of each request, in order."""
+    def generate(self, batch: list[Request], asked_to_stop: Callable[[], bool]) -> list[Completion]:
+        """Return the completion of each request, in order.
+
+        vLLM comes back when the whole batch is done, after ``max_new_tokens`` steps at most; a
+        request to stop waits until then.
+        """
         outputs = self._model.generate(
             [{"prompt_token_ids": list(request.prompt)} for request in batch],
             [self._parameters(request.key) for request in batch],

@@ -8,6 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from steps.config import load_experiment
 from steps.errors import UserError, run_command
 from steps.groups.files import iterate_file
 from steps.provenance import RunCard
@@ -18,7 +19,9 @@ def main() -> None:
     arguments = _parser().parse_args()
     if len(arguments.input) != len(arguments.output):
         raise UserError("--input and --output must name as many files")
-    card = RunCard("score", {k: str(v) for k, v in vars(arguments).items() if k != "card"})
+    experiment = load_experiment(arguments.experiment) if arguments.experiment else None
+    settings = {k: str(v) for k, v in vars(arguments).items() if k not in ("card", "experiment")}
+    card = RunCard("score", settings, experiment=experiment)
     rows = [_check_rows(path, arguments.on_error == "skip") for path in arguments.input]
     files = find_model(arguments.model, arguments.revision, arguments.trust_remote_code)
     # Imported late: torch takes seconds, and bad input or a missing model has been named by now.
@@ -67,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--threads", type=_positive, help="of the CPU (default: all cores)")
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
+    parser.add_argument("--experiment", type=Path, help="config/<name>.yaml, for the card alone")
     return parser
 
 

@@ -10,7 +10,7 @@ from huggingface_hub import snapshot_download
 from steps.download.hub import PATTERNS
 from steps.download.hub_errors import hub_errors
 from steps.errors import UserError
-from steps.files import file_hashes, folder_hash, read_json
+from steps.files import file_hashes, folder_hash, make_again, read_json
 from steps.score.schema import Origin
 
 FACTS = "reward_model.json"
@@ -85,8 +85,8 @@ def _describe(folder: Path) -> ModelFiles:
     for name, digest in facts.get("weights", {}).items():
         if hashes.get(name) != digest:
             raise UserError(
-                f"{folder / name} is not the file that {FACTS} was written with; train the model "
-                "again, or copy it again whole"
+                f"{folder / name} is not the file that {FACTS} was written with; "
+                f"{make_again(folder / name)}, or copy the model again whole"
             )
     name = f"{facts['method']} seed {facts['seed']}"
     return ModelFiles(folder, name, folder_hash(hashes), facts=facts)

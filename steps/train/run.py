@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,8 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     used = {name: getattr(experiment, name).model_dump() for name in sections}
     card = RunCard("train", used, arguments.seed, experiment=experiment)
     cache = Cache(arguments.cache)
+    work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
+    _check_content(cache, work)
     groups = _training_groups(arguments, experiment, cache, objective)
     tokenizer = load_tokenizer(arguments.backbone, experiment)
     scale = method.lm_gradient_scale(experiment)
@@ -66,7 +69,6 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     check_cache(cache, experiment, arguments.backbone, tokenizer, first_layer)
     if first_layer is not None:
         check_frozen(arguments.frozen, assembled.module.model, first_layer)
-    work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
     name = f"train {arguments.method} seed {seed}"
     trainer_class = ShardedTrainer if arguments.fsdp else RewardTrainer
     trainer = trainer_class(
@@ -74,6 +76,7 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     )
 
     def write() -> None:
+        _check_content(cache, work)  # again, for it was read from the disk all the while
         facts = {
             "method": arguments.method,
             "description": method.description,
@@ -102,6 +105,21 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     if arguments.fsdp:
         run["fsdp"] = True  # its checkpoints keep the optimiser's state in another form
     run_to_the_end(trainer, work, run, write)
+
+
+def _check_content(cache: Cache, work: Path) -> None:
+    """Refuse a cache that is not as it was written, and delete the checkpoints in ``work``.
+
+    They may have learnt from the damage. A run is known by what its cache is made of, so once that
+    is made again it would go on from them.
+    """
+    try:
+        cache.check_hashes()
+    except UserError:
+        for checkpoint in work.glob("checkpoint-*"):
+            # Of several processes each one comes here.
+            shutil.rmtree(checkpoint, ignore_errors=True)
+        raise
 
 
 def _run(arguments: argparse.Namespace, cache: Cache) -> dict[str, Any]:
@@ -161,7 +179,6 @@ def _training_groups(
 ) -> list[TrainingGroup]:
     """Read the labels and check that they are what the cache was made from."""
     groups = read_groups(arguments.groups)
-    cache.check_hashes()
     cache.check_texts(groups)
     if experiment.training.labels == "pointwise":
         return labelled_groups(cache, groups)

@@ -24,11 +24,14 @@ install_packages() {
   [ ${#wanted[@]} -gt 0 ] || return 0
   command -v apt-get >/dev/null || fail "no apt-get here to install ${wanted[*]} with"
   # The packages' scripts must not start daemons of their own.
-  local policy=/usr/sbin/policy-rc.d made=0
-  [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy; chmod +x $policy; made=1; }
+  local policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    trap "rm -f $policy" EXIT # of this script, however it ends
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod +x $policy
+  fi
   { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
     "${wanted[@]}"; } >"$ROOT/apt.log" 2>&1 || fail "cannot install ${wanted[*]}; see $ROOT/apt.log"
-  [ $made = 0 ] || rm $policy
 }
 
 write_configuration() {

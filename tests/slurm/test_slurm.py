@@ -1,13 +1,16 @@
 """The experiment on a real SLURM: whole, on two nodes, and with what clusters do to jobs."""
 
+import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from steps.files import read_json
 from tests.pipeline_runs import fresh_tree
-from tests.slurm.trees import TRAIN, Tree, wait_until
+from tests.slurm.trees import LOG, TRAIN, Tree, local_run, wait_until
 
 pytestmark = pytest.mark.slurm
 STOPPED = "stopped when asked to"
@@ -38,10 +41,24 @@ def test_two_nodes_train_what_one_process_trains(cached: Tree, local: Tree) -> N
     subprocess.run(["scancel", job["id"]], check=True)
     cached.finish(controller)
     assert STOPPED in cached.slurm_logs()
-    one, two = (
-        pd.read_csv(tree.results / "training/icrm/seed0.csv")[["loss"]] for tree in (local, cached)
-    )
-    np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-5)
+    assert_same_losses(cached, local)
+
+
+def test_two_nodes_share_a_model_that_one_process_trains(cluster, tmp_path: Path) -> None:
+    """Adapters on all layers, half of the model on each node (FSDP), some twenty steps."""
+    one = Tree(fresh_tree(tmp_path / "one"))
+    one.write_experiment(mode="lora", trained_layers=None, epochs=5)
+    local_run(one, LOG)
+    two = Tree(tmp_path / "two")
+    shutil.copytree(one.folder, two.folder, symlinks=True)
+    for part in ("models", "training"):
+        shutil.rmtree(two.results / part)
+    two.write_cluster(nodes=2, fsdp=True)
+    two.finish(two.start(target=LOG))
+    (job,) = (job for job in two.jobs("all") if job["comment"] == TRAIN)
+    assert job["nodes"] == "n[1-2]"
+    assert read_json(two.results / "cards/train-icrm-seed0.json")["machine"]["processes"] == 2
+    assert_same_losses(two, one)
 
 
 def test_a_training_that_everything_happens_to_ends_with_the_same_bytes(
@@ -89,6 +106,11 @@ def test_one_command_goes_on_after_the_controller_died(cached: Tree, local: Tree
     again = cached.start()
     cached.finish(again)
     assert "Nothing to be done" in cached.log()
+
+
+def assert_same_losses(tree: Tree, other: Tree) -> None:
+    one, two = (pd.read_csv(each.folder / LOG)[["loss"]] for each in (other, tree))
+    np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-5)
 
 
 def moved(tree: Tree, job: dict[str, str]) -> bool:

@@ -17,6 +17,7 @@ from tests.conftest import ROOT
 
 NAME = "slurm"
 TRAIN = "rule_train_wildcards_icrm_0"
+LOG = f"results/{NAME}/training/icrm/seed0.csv"  # of that training
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,12 @@ class Tree:
     def results(self) -> Path:
         return self.folder / "results" / NAME
 
-    def write_experiment(self) -> None:
+    def write_experiment(self, **training: str | int | None) -> None:
+        """Write the experiment, with other settings of the training where given."""
         content = yaml.safe_load((ROOT / "config/tiny.yaml").read_text())
         content |= {"methods": ["icrm"], "seeds": [0]}
         changes = {"epochs": 300, "checkpoint_steps": 50, "learning_rate": 0.003}
-        content["training"] |= changes
+        content["training"] |= changes | training
         (self.folder / f"config/{NAME}.yaml").write_text(yaml.safe_dump(content))
 
     def write_cluster(self, **values: int | bool) -> None:
@@ -50,9 +52,11 @@ class Tree:
         plan = {"settings": settings_hash(experiment), "rules": {"train": numbers}}
         write_json(self.results / "plan.json", plan)
 
-    def start(self, command: str = "snakemake --profile slurm") -> subprocess.Popen:
+    def start(
+        self, command: str = "snakemake --profile slurm", target: str = "all"
+    ) -> subprocess.Popen:
         """Start the controller; its output goes to ``controller.log``."""
-        line = f"{command} all --slurm-init-seconds-before-status-checks 3 --config"
+        line = f"{command} {target} --slurm-init-seconds-before-status-checks 3 --config"
         with (self.folder / "controller.log").open("a") as log:
             return subprocess.Popen(
                 [*line.split(), f"experiment={NAME}"],
@@ -135,8 +139,8 @@ def wait_until(
         time.sleep(0.2)
 
 
-def local_run(tree: Tree) -> None:
-    line = ["snakemake", "--cores", "2", "--config", f"experiment={NAME}"]
+def local_run(tree: Tree, target: str = "all") -> None:
+    line = ["snakemake", target, "--cores", "2", "--config", f"experiment={NAME}"]
     result = subprocess.run(
         line, cwd=tree.folder, env=environment(), capture_output=True, text=True
     )

@@ -234,8 +234,9 @@ if REFERENCES:
         params:
             depends=depends(EXPERIMENT, ["threads"], [".", "score"]),
             settings=lambda wildcards: reference_options(EXPERIMENT, wildcards.reference),
+            experiment=FILE,
             card=f"{RESULTS}/cards/score-{{reference}}.json",
         shell:
             "python -m steps.score --model {input.model[0]:q} --input {input.groups}"
             " --output {output} --truncate --on-error skip --threads {threads} {params.settings}"
-            " --card {params.card} 2>&1 | tee {log}"
+            " --card {params.card} --experiment {params.experiment} 2>&1 | tee {log}"

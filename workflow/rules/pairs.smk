@@ -19,7 +19,8 @@ rule make_pairs:
     params:
         depends=depends(EXPERIMENT, [], [".", "pairs"]),
         empty=lambda wildcards: "" if wildcards.set in NEED_PAIRS else "--allow-empty",
+        experiment=FILE,
         card=f"{RESULTS}/cards/pairs-{{set}}.json",
     shell:
         "python -m steps.pairs --groups {input} --output {output} {params.empty}"
-        " --card {params.card} 2>&1 | tee {log}"
+        " --card {params.card} --experiment {params.experiment} 2>&1 | tee {log}"

@@ -109,11 +109,12 @@ if OWN.policy is not None:
         params:
             depends=depends(OWN, ["threads"], [".", "score"]),
             precision=OWN.training.precision,
+            experiment=OWN_FILE,
             card=f"{POLICY_CARDS}/score-{{use}}-{{run}}.json",
         shell:
             "python -m steps.score --model {input.model} --input {input.samples}"
-            " --precision {params.precision} --threads {threads}"
-            " --output {output} --card {params.card} 2>&1 | tee {log}"
+            " --precision {params.precision} --threads {threads} --output {output}"
+            " --card {params.card} --experiment {params.experiment} 2>&1 | tee {log}"
 
     rule select_policy_pairs:
         input:
