@@ -291,7 +291,7 @@ class Solver:
         self.chat = chat
         self.read: list[str] = []
 
-    def generate(self, batch: list[Request]) -> list[Completion]:
+    def generate(self, batch: list[Request], asked_to_stop) -> list[Completion]:
         return [self._answer(request) for request in batch]
 
     def _answer(self, request: Request) -> Completion:
