@@ -17,24 +17,48 @@ def cut_batches(
 ) -> Iterator[list[Conversation]]:
     """Cut conversations, in order, into batches of at most ``tokens_per_batch`` tokens.
 
-    A conversation that is larger is a batch by itself. In the packed layout a prompt counts once
-    for all responses that follow one another; in the padded one every row is as long as the
-    longest.
+    A conversation that is larger is a batch by itself. In the padded layout every row is as long as
+    the longest. In the packed one a prompt counts once for all responses that follow one another,
+    and these are kept together where a batch can hold them: cut apart, each part would compute the
+    prompt again.
     """
+    cut = _packed_batches if layout == "packed" else _padded_batches
+    return cut(conversations, tokens_per_batch)
+
+
+def _packed_batches(
+    conversations: Iterable[Conversation], tokens_per_batch: int
+) -> Iterator[list[Conversation]]:
     batch: list[Conversation] = []
-    size = longest = 0
-    for conversation in conversations:
-        if layout == "packed":
-            shared = batch and batch[-1].prompt == conversation.prompt
-            new_size = size + conversation.tokens - (len(conversation.prompt) if shared else 0)
-        else:
-            longest = max(longest, conversation.tokens)
-            new_size = longest * (len(batch) + 1)
-        if batch and new_size > tokens_per_batch:
+    size = 0
+    for prompt, group in groupby(conversations, key=lambda each: each.prompt):
+        responses = list(group)
+        whole = len(prompt) + sum(len(each.response.ids) for each in responses)
+        if batch and size + whole > tokens_per_batch:
             yield batch
-            batch, longest, new_size = [], conversation.tokens, conversation.tokens
-        batch.append(conversation)
-        size = new_size
+            batch, size = [], 0
+        size += len(prompt)
+        for number, each in enumerate(responses):
+            if number and size + len(each.response.ids) > tokens_per_batch:
+                yield batch
+                batch, size = [], len(prompt)
+            batch.append(each)
+            size += len(each.response.ids)
+    if batch:
+        yield batch
+
+
+def _padded_batches(
+    conversations: Iterable[Conversation], tokens_per_batch: int
+) -> Iterator[list[Conversation]]:
+    batch: list[Conversation] = []
+    longest = 0
+    for each in conversations:
+        longest = max(longest, each.tokens)
+        if batch and longest * (len(batch) + 1) > tokens_per_batch:
+            yield batch
+            batch, longest = [], each.tokens
+        batch.append(each)
     if batch:
         yield batch
 
