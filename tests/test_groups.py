@@ -296,7 +296,7 @@ def first_response(**changes) -> dict:
         ),
         (
             "[",
-            "row 2 is not JSON (Expecting value: line 2 column 1 (char 2)); write one object a line",
+            "row 2 is not JSON (Expecting value: line 2 column 1 (char 2)); write one object",
         ),
         (PAIR_ROW | {"id": "first"}, "row 2: the id 'first' is that of row 1 too"),
         (GROUP_ROW | {"responses": []}, "row 2: 'responses' must be a list"),
