@@ -34,7 +34,7 @@ def in_turns(ours: Run, peer: Run, rounds: int) -> Seconds:
 
 
 def in_rotation(runs: list[Run], rounds: int) -> np.ndarray:
-    """Return the seconds of each run in each round, [runs, rounds]; a round begins with the next one.
+    """Return the seconds of each run in each round, [runs, rounds]; rounds begin with the next.
 
     The machine's speed drifts: what stands next to each other is compared. The first round, which
     allocates memory and optimiser states, is not counted.
