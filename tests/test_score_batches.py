@@ -1,5 +1,7 @@
 """Which conversations are computed together."""
 
+from itertools import count
+
 import pytest
 
 from steps.chat import EncodedResponse
@@ -37,6 +39,11 @@ def test_padded_rows_are_as_long_as_the_longest() -> None:
     groups = [(2, [3]), (2, [8, 3])]
     assert sizes(groups, 20, "padded") == [[3, 8], [3]]
     assert sizes(groups, 30, "padded") == [[3, 8, 3]]
+
+
+def test_no_more_is_read_than_a_batch_holds() -> None:
+    endless = (each for _ in count() for each in conversations((2, [3])))
+    assert len(next(cut_batches(endless, 20, "packed"))) == 6
 
 
 @pytest.mark.parametrize("layout", ["packed", "padded"])

@@ -29,23 +29,24 @@ def cut_batches(
 def _packed_batches(
     conversations: Iterable[Conversation], tokens_per_batch: int
 ) -> Iterator[list[Conversation]]:
-    batch: list[Conversation] = []
-    size = 0
-    for prompt, group in groupby(conversations, key=lambda each: each.prompt):
-        responses = list(group)
-        whole = len(prompt) + sum(len(each.response.ids) for each in responses)
-        if batch and size + whole > tokens_per_batch:
-            yield batch
-            batch, size = [], 0
-        size += len(prompt)
-        for number, each in enumerate(responses):
-            if number and size + len(each.response.ids) > tokens_per_batch:
-                yield batch
-                batch, size = [], len(prompt)
-            batch.append(each)
-            size += len(each.response.ids)
-    if batch:
-        yield batch
+    earlier: list[Conversation] = []  # the batch but for the last prompt's responses
+    last: list[Conversation] = []
+    earlier_size = last_size = 0
+    for each in conversations:
+        if not last or last[-1].prompt != each.prompt:
+            earlier, earlier_size = earlier + last, earlier_size + last_size
+            last, last_size = [], len(each.prompt)
+        size = last_size + len(each.response.ids)
+        if earlier and earlier_size + size > tokens_per_batch:
+            yield earlier
+            earlier, earlier_size = [], 0
+        if last and size > tokens_per_batch:
+            yield last
+            last, size = [], each.tokens
+        last.append(each)
+        last_size = size
+    if last:
+        yield earlier + last
 
 
 def _padded_batches(
