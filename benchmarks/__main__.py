@@ -16,7 +16,7 @@ from benchmarks.gpu import GPU, gpu_setting
 from benchmarks.growth_in_length import growth_in_length
 from benchmarks.growth_in_rows import growth_in_rows
 from benchmarks.live_generator import cached_in_full_training, cached_with_lora
-from benchmarks.methods import icrm_over_grm, icrm_over_orm, upper_layers_over_full
+from benchmarks.methods import icrm_over_grm_and_orm, upper_layers_over_full
 from benchmarks.orchestration import dry_run, quickstart_overhead
 from benchmarks.rows import LeftOut, Row, add_rows
 from benchmarks.scoring_pairs import against_rewardbench
@@ -33,8 +33,7 @@ CPU: list[Comparison] = [
     best_of_short_prompts,
     best_of_long_prompts,
     against_rewardbench,
-    icrm_over_grm,
-    icrm_over_orm,
+    icrm_over_grm_and_orm,
     cached_in_full_training,
     cached_with_lora,
     upper_layers_over_full,

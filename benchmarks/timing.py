@@ -29,16 +29,22 @@ class Seconds:
 
 
 def in_turns(ours: Run, peer: Run, rounds: int) -> Seconds:
-    """Run both in turns, the order changed from round to round.
+    """Run both in turns, see `in_rotation`."""
+    return Seconds(*in_rotation([ours, peer], rounds))
+
+
+def in_rotation(runs: list[Run], rounds: int) -> np.ndarray:
+    """Return the seconds of each run in each round, [runs, rounds]; rounds begin with the next.
 
     The machine's speed drifts: what stands next to each other is compared. The first round, which
     allocates memory and optimiser states, is not counted.
     """
-    taken = []
+    taken = np.empty((len(runs), rounds + 1))
     for number in range(rounds + 1):
-        pair = [ours(), peer()] if number % 2 else [peer(), ours()][::-1]
-        taken.append(pair)
-    return Seconds(*np.array(taken[1:]).T)
+        for place in range(len(runs)):
+            run = (number + place) % len(runs)
+            taken[run, number] = runs[run]()
+    return taken[:, 1:]
 
 
 def run_of(work: Callable[[], object]) -> Run:

@@ -11,37 +11,62 @@ class _TokenLogProbs(torch.autograd.Function):
 
     The forward pass also forms d log p / d h = W[y] - softmax(h W^T) W, which is [T, D] and makes
     the backward pass into the hidden states one product; the gradient of the head, where it is
-    trained, needs the logits a second time.
+    trained, needs the logits a second time. All chunks share a buffer, for the system takes as long
+    to give the memory of a fresh one as an eighth of the product (CPU).
     """
 
     @staticmethod
     def forward(ctx, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         log_probs = _wide(hidden.new_empty(len(targets)))
+        totals = torch.empty_like(log_probs)
         slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        buffer = _buffer(hidden, weight)
         for part in _chunks(targets):
-            logits = _wide(hidden[part] @ weight.T)
-            total = logits.logsumexp(1)
-            log_probs[part] = logits.gather(1, targets[part, None])[:, 0] - total
+            logits = _logits(hidden[part], weight, buffer)
+            log_probs[part], totals[part], sums = _log_probs_(logits, targets[part])
             if slopes is not None:
-                probs = logits.sub_(total[:, None]).exp_().to(weight.dtype)
-                slopes[part] = weight[targets[part]] - probs @ weight
-        ctx.save_for_backward(hidden, weight, targets, slopes)
+                mean = logits.to(weight.dtype) @ weight / sums[:, None].to(weight.dtype)
+                slopes[part] = weight[targets[part]] - mean
+        ctx.save_for_backward(hidden, weight, targets, totals, slopes)
         return log_probs
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        hidden, weight, targets, slopes = ctx.saved_tensors
+        hidden, weight, targets, totals, slopes = ctx.saved_tensors
         gradient = gradient.to(hidden.dtype)
         grad_hidden = slopes * gradient[:, None] if slopes is not None else None
         grad_weight = None
         if ctx.needs_input_grad[1]:
             grad_weight = torch.zeros_like(weight)
+            buffer = _buffer(hidden, weight)
             for part in _chunks(targets):
-                probs = torch.softmax(_wide(hidden[part] @ weight.T), 1).to(weight.dtype)
-                scale = gradient[part, None]
-                grad_weight.addmm_((probs * -scale).T, hidden[part])
-                grad_weight.index_add_(0, targets[part], hidden[part] * scale)
+                logits = _logits(hidden[part], weight, buffer)
+                probs = logits.sub_(totals[part, None]).exp_().to(weight.dtype)
+                scaled = hidden[part] * gradient[part, None]
+                grad_weight.addmm_(probs.T, scaled, alpha=-1)
+                grad_weight.index_add_(0, targets[part], scaled)
         return grad_hidden, grad_weight, None
+
+
+def _buffer(hidden: Tensor, weight: Tensor) -> Tensor:
+    return hidden.new_empty(min(len(hidden), CHUNK), len(weight))
+
+
+def _logits(hidden: Tensor, weight: Tensor, buffer: Tensor) -> Tensor:
+    """Return the logits of a chunk, [T, V], in float32 or wider; they may lie in the buffer."""
+    return _wide(torch.mm(hidden, weight.T, out=buffer[: len(hidden)]))
+
+
+def _log_probs_(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return log-probabilities of the targets, the normalisers' logarithms, and row sums, each [T].
+
+    The logits become exp(logits - greatest of the row), of which the sums are.
+    """
+    greatest = logits.amax(1)
+    own = logits.gather(1, targets[:, None])[:, 0] - greatest
+    sums = logits.sub_(greatest[:, None]).exp_().sum(1)
+    total = sums.log()
+    return own - total, greatest + total, sums
 
 
 def _wide(values: Tensor) -> Tensor:
@@ -81,8 +106,15 @@ def tempered_log_probs(
     gradient.
     """
     log_probs, entropies = [], []
+    buffer = _buffer(hidden, weight)
     for part in _chunks(targets):
-        logp = torch.log_softmax(_wide(hidden[part] @ weight.T) / temperature, 1)
+        logits = _logits(hidden[part], weight, buffer)
+        if temperature != 1:
+            logits /= temperature
+        if top_p == 1 and not entropy:
+            log_probs.append(_log_probs_(logits, targets[part])[0])
+            continue
+        logp = torch.log_softmax(logits, 1)
         if top_p < 1:
             logp = nucleus(logp, top_p)
         if entropy:

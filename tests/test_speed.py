@@ -16,7 +16,7 @@ from benchmarks.rows import LeftOut, Row, add_rows
 from benchmarks.scoring_pairs import against_rewardbench
 from benchmarks.setting import Setting, small_setting
 from benchmarks.texts import training_pairs
-from benchmarks.timing import check_equal, in_turns
+from benchmarks.timing import check_equal, in_rotation, in_turns
 from steps.errors import UserError
 
 OTHERS_PROGRAMS = {dry_run, quickstart_overhead, against_rewardbench}  # see below
@@ -74,8 +74,13 @@ def test_runs_take_turns_and_the_first_round_is_not_counted() -> None:
         return work
 
     seconds = in_turns(run("ours"), run("peer"), 2)
-    assert order == ["peer", "ours", "ours", "peer", "peer", "ours"]
-    assert seconds.ours.tolist() == [3.0, 6.0] and seconds.peer.tolist() == [4.0, 5.0]
+    assert order == ["ours", "peer", "peer", "ours", "ours", "peer"]
+    assert seconds.ours.tolist() == [4.0, 5.0] and seconds.peer.tolist() == [3.0, 6.0]
+
+    order.clear()
+    seconds = in_rotation([run("a"), run("b"), run("c")], 2)
+    assert "".join(order) == "abcbcacab"
+    assert seconds.tolist() == [[6.0, 8.0], [4.0, 9.0], [5.0, 7.0]]
 
 
 def test_trl_runs_at_its_best_on_the_same_tokens(setting: Setting) -> None:

@@ -133,7 +133,9 @@ def _parse(line: str, place: str) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        return UserError(f"{place} is not JSON ({error}); correct the line")
+        whole = line.lstrip().startswith("[")
+        remedy = "write one object a line, not a list of them" if whole else "correct the line"
+        return UserError(f"{place} is not JSON ({error}); {remedy}")
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -218,8 +220,8 @@ class _Row:
         margin = self._number("margin")
         if margin is not None and margin <= 0:
             raise UserError(
-                f"{self.place}: 'margin' must be above 0 (it is {margin}); swap the two or "
-                "remove the row"
+                f"{self.place}: 'margin' must be above 0 (it is {margin}); "
+                + ("swap the two or remove the row" if margin else "remove the row, it is a tie")
             )
         models = [self._text(f"{which}_model", required=False) for which in ("chosen", "rejected")]
         return (
@@ -244,7 +246,10 @@ class _Row:
             raise UserError(f"{self.place}: '{key}' is missing{hint}")
         value = self._typed(key, str)
         if value is not None and any("\ud800" <= c <= "\udfff" for c in value):
-            raise UserError(f"{self.place}: '{key}' holds half a character (a lone surrogate)")
+            raise UserError(
+                f"{self.place}: '{key}' holds half a character (a lone surrogate); "
+                "correct the text or remove the row"
+            )
         if (required and value is None) or (value is not None and not value.strip()):
             raise UserError(f"{self.place}: '{key}' is empty; give a text or remove the row")
         return value
@@ -277,4 +282,6 @@ def _kind_of(value: Any) -> str:
             "a list of messages; give the 'content' of the one message as a plain text (the "
             "backbone's chat template adds the roles)"
         )
-    return f"a {type(value).__name__}"
+    if isinstance(value, bytes):
+        return "bytes; convert the column to text"
+    return f"the text {value!r:.50}" if isinstance(value, str) else f"a {type(value).__name__}"

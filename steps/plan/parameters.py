@@ -60,7 +60,8 @@ def reward_model_parameters(
     Args:
         needs: of the method's terms; an LM term brings an LM head.
     """
-    model, _ = choose_trained(build_classifier(config, settings, "meta"), settings)
+    with torch.device("meta"):
+        model, _ = choose_trained(build_classifier(config, settings, "meta"), settings)
     counted = _count(model)
     if not needs & LM_NEEDS:
         return counted
@@ -80,7 +81,7 @@ def generator_parameters(config: PreTrainedConfig, settings: Training) -> Parame
     dtype = working_dtype(settings.precision) if settings.mode == "lora" else torch.float32
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(deepcopy(config), dtype=dtype)
-    model = generator.choose_trained(model, settings)
+        model = generator.choose_trained(model, settings)
     copy = config.vocab_size * config.hidden_size if settings.lm_head == "copy" else 0
     return _with_head(_count(model), 0, copy)
 

@@ -17,24 +17,49 @@ def cut_batches(
 ) -> Iterator[list[Conversation]]:
     """Cut conversations, in order, into batches of at most ``tokens_per_batch`` tokens.
 
-    A conversation that is larger is a batch by itself. In the packed layout a prompt counts once
-    for all responses that follow one another; in the padded one every row is as long as the
-    longest.
+    A conversation that is larger is a batch by itself. In the padded layout every row is as long as
+    the longest. In the packed one a prompt counts once for all responses that follow one another,
+    and these are kept together where a batch can hold them: cut apart, each part would compute the
+    prompt again.
     """
+    cut = _packed_batches if layout == "packed" else _padded_batches
+    return cut(conversations, tokens_per_batch)
+
+
+def _packed_batches(
+    conversations: Iterable[Conversation], tokens_per_batch: int
+) -> Iterator[list[Conversation]]:
+    earlier: list[Conversation] = []  # the batch but for the last prompt's responses
+    last: list[Conversation] = []
+    earlier_size = last_size = 0
+    for each in conversations:
+        if not last or last[-1].prompt != each.prompt:
+            earlier, earlier_size = earlier + last, earlier_size + last_size
+            last, last_size = [], len(each.prompt)
+        size = last_size + len(each.response.ids)
+        if earlier and earlier_size + size > tokens_per_batch:
+            yield earlier
+            earlier, earlier_size = [], 0
+        if last and size > tokens_per_batch:
+            yield last
+            last, size = [], each.tokens
+        last.append(each)
+        last_size = size
+    if last:
+        yield earlier + last
+
+
+def _padded_batches(
+    conversations: Iterable[Conversation], tokens_per_batch: int
+) -> Iterator[list[Conversation]]:
     batch: list[Conversation] = []
-    size = longest = 0
-    for conversation in conversations:
-        if layout == "packed":
-            shared = batch and batch[-1].prompt == conversation.prompt
-            new_size = size + conversation.tokens - (len(conversation.prompt) if shared else 0)
-        else:
-            longest = max(longest, conversation.tokens)
-            new_size = longest * (len(batch) + 1)
-        if batch and new_size > tokens_per_batch:
+    longest = 0
+    for each in conversations:
+        longest = max(longest, each.tokens)
+        if batch and longest * (len(batch) + 1) > tokens_per_batch:
             yield batch
-            batch, longest, new_size = [], conversation.tokens, conversation.tokens
-        batch.append(conversation)
-        size = new_size
+            batch, longest = [], each.tokens
+        batch.append(each)
     if batch:
         yield batch
 

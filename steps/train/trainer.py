@@ -160,7 +160,7 @@ class RewardTrainer(Trainer):
             f"{self.name}: the {what} of step {self.state.global_step + 1} is {value} on "
             f"{', '.join(names)}; the last good checkpoint, if any, stays in "
             f"{self.args.output_dir} and serves this configuration and these texts only: delete "
-            "that folder, then lower learning_rate or mend the texts"
+            "that folder, then lower learning_rate, mend the texts, or correct the method"
         )
 
     @staticmethod
