@@ -252,8 +252,8 @@ def test_pairs_must_name_responses(tmp_path: Path, row: tuple, words: str) -> No
 
 def test_run_card_names_its_inputs(tmp_path: Path) -> None:
     write_json(tmp_path / "in.json", {})
-    card = RunCard("step", {"key": 1}, seed=3)
-    card.write(tmp_path / "card.json", [tmp_path / "in.json"], [], extra=4)
+    path, inputs = tmp_path / "card.json", [tmp_path / "in.json"]
+    RunCard("step", {"key": 1}, seed=3, path=path, inputs=inputs).write([], extra=4)
     facts = json.loads((tmp_path / "card.json").read_text())
     assert facts["inputs"] == {str(tmp_path / "in.json"): sha256(tmp_path / "in.json")}
     assert facts["seed"] == 3
