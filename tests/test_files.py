@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from steps.errors import UserError, run_command
 from steps.files import atomic_path, make_again, read_json, sha256, write_json, write_text
+from steps.groups.files import read_file
 from steps.groups.schema import GROUPS, PromptGroup, Response, read_groups, write_groups
 from steps.pairs.schema import PAIRS, read_pairs
 from steps.provenance import RunCard
@@ -233,6 +234,33 @@ def test_a_parquet_cut_in_half_is_named(tmp_path: Path, reader) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match=r"g\.parquet is not a whole parquet file"):
         reader(path)
+
+
+@pytest.mark.parametrize("reader", [read_groups, read_file])
+def test_a_parquet_whose_text_does_not_decode_is_named(tmp_path: Path, reader) -> None:
+    path = tmp_path / "g.parquet"
+    write_groups(path, [group()])
+    table = pq.read_table(path).drop_columns(["prompt"])
+    pq.write_table(table.append_column("prompt", pa.array([b"\xff"]).view(pa.string())), path)
+    with pytest.raises(UserError, match=r"g\.parquet is not a whole parquet file \(.*\); "):
+        reader(path)
+
+
+@pytest.mark.parametrize("reader", [read_groups, read_file])
+def test_a_parquet_that_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader
+) -> None:
+    path = tmp_path / "g.parquet"
+    write_groups(path, [group()])
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Failed to open. Detail: [errno 13]")  # as Arrow does
+
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    with pytest.raises(SystemExit) as exit_:
+        run_command(lambda: reader(path))
+    told = str(exit_.value.code)
+    assert told.startswith(f"error: cannot use {path}: Permission denied; fix the permissions")
 
 
 @pytest.mark.parametrize(
