@@ -64,14 +64,15 @@ def main() -> None:
         opened = (small_setting if arguments.small else real_setting)(arguments.output)
     with opened as setting:
         for comparison in chosen:
-            card = RunCard("benchmark", {"suite": arguments.suite, "small": arguments.small})
+            settings = {"suite": arguments.suite, "small": arguments.small}
+            name = f"{arguments.suite}-{comparison.__name__}.json"
+            card = RunCard("benchmark", settings, path=arguments.output / "cards" / name)
             print(f"{comparison.__name__} ...", file=sys.stderr, flush=True)
             made = comparison(setting)
             made = made if isinstance(made, list) else [made]
             facts = {"commit": code_facts()["commit"]}
             outputs = add_rows(arguments.output, made, facts)
-            name = f"{arguments.suite}-{comparison.__name__}.json"
-            card.write(arguments.output / "cards" / name, [], outputs)
+            card.write(outputs)
             gc.collect()  # a trainer and its callbacks hold each other, and gigabytes
     print((arguments.output / "benchmarks.md").read_text())
 

@@ -1,6 +1,7 @@
 """One kind of error for everything that the user can put right."""
 
 import errno
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -65,11 +66,13 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        sys.exit(f"error: {_without_credentials(str(error))}")
+        # What a library says may have lines of its own; the remedy stands at the end.
+        text = re.sub(r"\s*\n\s*", " ", str(error))
+        sys.exit(f"error: {_without_credentials(text)}")
     except OSError as error:
         if error.errno not in _USERS:
             raise
         place, remedy = str(error.filename or "a file"), _USERS[error.errno]
         if remedy is _PATH and not _given(place):
             raise
-        sys.exit(f"error: cannot use {place}: {error.strerror}; {remedy}")
+        sys.exit(f"error: cannot use {place}: {os.strerror(error.errno)}; {remedy}")

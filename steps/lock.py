@@ -87,7 +87,7 @@ def _newcomer(path: Path) -> dict | None:
     """Return who has the system's lock; its name is in the file a moment after it took it."""
     for _ in range(10):
         owner = _owner(path)
-        if owner is not None:
+        if owner is not None and not _is_dead_here(owner):  # else an earlier one
             return owner
         time.sleep(0.1)
     return None

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from steps.errors import UserError, run_command
 from steps.files import atomic_path, make_again, read_json, sha256, write_json, write_text
+from steps.groups.files import read_file
 from steps.groups.schema import GROUPS, PromptGroup, Response, read_groups, write_groups
 from steps.pairs.schema import PAIRS, read_pairs
 from steps.provenance import RunCard
@@ -235,6 +236,33 @@ def test_a_parquet_cut_in_half_is_named(tmp_path: Path, reader) -> None:
         reader(path)
 
 
+@pytest.mark.parametrize("reader", [read_groups, read_file])
+def test_a_parquet_whose_text_does_not_decode_is_named(tmp_path: Path, reader) -> None:
+    path = tmp_path / "g.parquet"
+    write_groups(path, [group()])
+    table = pq.read_table(path).drop_columns(["prompt"])
+    pq.write_table(table.append_column("prompt", pa.array([b"\xff"]).view(pa.string())), path)
+    with pytest.raises(UserError, match=r"g\.parquet is not a whole parquet file \(.*\); "):
+        reader(path)
+
+
+@pytest.mark.parametrize("reader", [read_groups, read_file])
+def test_a_parquet_that_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader
+) -> None:
+    path = tmp_path / "g.parquet"
+    write_groups(path, [group()])
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Failed to open. Detail: [errno 13]")  # as Arrow does
+
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    with pytest.raises(SystemExit) as exit_:
+        run_command(lambda: reader(path))
+    told = str(exit_.value.code)
+    assert told.startswith(f"error: cannot use {path}: Permission denied; fix the permissions")
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [
@@ -252,8 +280,8 @@ def test_pairs_must_name_responses(tmp_path: Path, row: tuple, words: str) -> No
 
 def test_run_card_names_its_inputs(tmp_path: Path) -> None:
     write_json(tmp_path / "in.json", {})
-    card = RunCard("step", {"key": 1}, seed=3)
-    card.write(tmp_path / "card.json", [tmp_path / "in.json"], [], extra=4)
+    path, inputs = tmp_path / "card.json", [tmp_path / "in.json"]
+    RunCard("step", {"key": 1}, seed=3, path=path, inputs=inputs).write([], extra=4)
     facts = json.loads((tmp_path / "card.json").read_text())
     assert facts["inputs"] == {str(tmp_path / "in.json"): sha256(tmp_path / "in.json")}
     assert facts["seed"] == 3

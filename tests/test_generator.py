@@ -23,6 +23,7 @@ from steps.groups.schema import write_groups
 from steps.objectives.batch import Batch, Side
 from steps.objectives.likelihood import Likelihood
 from steps.pairs.schema import write_pairs
+from steps.provenance import RunCard
 from steps.train.adapters import add_lora, merge_lora
 from steps.train.generator import choose_trained, train_generator, training_settings
 from tests.training import make_pairs
@@ -142,6 +143,18 @@ def test_a_checkpoint_of_other_texts_is_refused(
     with pytest.raises(UserError, match="holds checkpoints of a run with another groups"):
         tune(experiment, backbone, [changed, *groups[1:]], tmp_path)
     assert (tune(experiment, backbone, groups, tmp_path) / "model").is_dir()
+
+
+def test_damaged_pairs_are_refused_before_the_training(
+    experiment, backbone, groups, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pairs = tmp_path / "pairs/train.parquet"
+    write_pairs(pairs, make_pairs(groups)[1:].assign(same_model=False))
+    RunCard("pairs", {}, path=Path("results/x/cards/pairs.json")).write([pairs])
+    with pytest.raises(UserError, match=r"pairs/train\.parquet is not what its step wrote"):
+        tune(experiment, backbone, groups, tmp_path)
+    assert not (tmp_path / "model.work").exists()
 
 
 def test_a_head_whose_copy_is_trained_stays_as_it_is(experiment, backbone, tmp_path) -> None:

@@ -95,7 +95,7 @@ def test_every_output_leads_back_to_its_origin(
 
 @pytest.fixture(scope="module")
 def report(undisturbed: Path) -> str:
-    result = run(undisturbed, "--report", "report.html")
+    result = run(undisturbed, "--report", "report.html", environment=os.environ | SECRETS)
     assert result.returncode == 0, result.stdout + result.stderr
     return (undisturbed / "report.html").read_text()
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, TrainerCallback
@@ -27,6 +29,7 @@ from steps.policy.schema import read_policy_pairs, write_policy_pairs
 from steps.policy.tokens import encode, encode_pairs
 from steps.policy.train import train_policy
 from steps.policy.trainer import PolicyTrainer
+from steps.provenance import RunCard
 from steps.train.checkpoints import last_checkpoint
 
 SETTINGS = Dpo(
@@ -207,6 +210,22 @@ def test_killed_and_resumed_equals_undisturbed(killed_at, runs, monkeypatch) -> 
     assert sha256(resumed / "model") == sha256(whole / "model")
     assert (resumed / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
     assert not (resumed / "model.work").exists()
+
+
+def test_a_damaged_input_is_refused_before_the_training(runs, monkeypatch) -> None:
+    """It still parses. No checkpoint depends on it, so it trains once the file is restored."""
+    monkeypatch.chdir(runs.folder)
+    RunCard("reference", {}, path=Path("results/x/cards/reference.json")).write([runs.reference])
+    right = runs.reference.read_bytes()
+    table = pq.read_table(runs.reference)
+    values = pc.add(table["log_probability"], 1.0)
+    pq.write_table(table.set_column(1, "log_probability", values), runs.reference)
+    settings = SETTINGS.model_copy(update={"epochs": 1})
+    with pytest.raises(UserError, match=r"reference\.parquet is not what its step wrote"):
+        runs.train("one", settings)
+    assert not (runs.folder / "one").exists()
+    runs.reference.write_bytes(right)
+    assert (runs.train("one", settings) / "model").is_dir()
 
 
 def test_long_pairs_are_dropped_and_counted(runs, pairs_file) -> None:

@@ -1,6 +1,7 @@
 """The ancestry of an artefact, from cards that real runs of a made-up chain wrote."""
 
 import json
+import os
 import sys
 import types
 from pathlib import Path
@@ -24,7 +25,7 @@ def write(path: str, text: str) -> Path:
 
 
 def run(step: str, inputs: list[Path], outputs: list[Path], card: Path) -> None:
-    RunCard(step, {"key": step}, seed=3).write(card, inputs, outputs)
+    RunCard(step, {"key": step}, seed=3, path=card, inputs=inputs).write(outputs)
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_a_card_names_machine_and_experiment(chain: Path, experiment, monkeypatc
     changed = experiment.model_copy(update={"threads": 2})
     cards = []
     for each in (experiment, changed):
-        RunCard("step", {}, experiment=each).write(Path("card.json"), [], [])
+        RunCard("step", {}, path=Path("card.json"), experiment=each).write([])
         cards.append(json.loads(Path("card.json").read_text()))
     assert cards[0]["machine"]["gpus"] == [{"name": "GPU 1", "peak_memory_mb": 3}]
     assert cards[0]["experiment"]["title"] == experiment.title
@@ -139,9 +140,9 @@ def test_a_card_names_machine_and_experiment(chain: Path, experiment, monkeypatc
 
 def test_a_card_names_the_commit_that_the_run_began_with(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("steps.provenance.card._git", lambda *_: "of the start")
-    card = RunCard("step", {})
+    card = RunCard("step", {}, path=tmp_path / "card.json")
     monkeypatch.setattr("steps.provenance.card._git", lambda *_: "of the end")
-    card.write(tmp_path / "card.json", [], [])
+    card.write([])
     assert json.loads((tmp_path / "card.json").read_text())["commit"] == "of the start"
 
 
@@ -149,9 +150,51 @@ def test_a_changed_input_is_refused(chain: Path) -> None:
     scores = write("results/x/scores/orm/test", "scorez")
     table = write("results/x/tables/more.csv", "table")
     with pytest.raises(UserError, match=r"scores/orm/test is not what its step wrote.*delete it"):
-        run("more tables", [scores], [table], CARDS / "more.json")
-    assert not (CARDS / "more.json").exists()
+        RunCard("more tables", {}, path=CARDS / "more.json", inputs=[scores])  # before it is read
+    RunCard("by hand", {}, path=None, inputs=[scores]).write([table])
     # Another experiment that has made the same file may have left a card with other bytes.
     run("score", [], [scores], Path("results/y/cards/score.json"))
     run("more tables", [scores], [table], CARDS / "more.json")
     assert (CARDS / "more.json").exists()
+
+
+def test_an_input_is_hashed_again_only_where_it_may_have_changed(
+    chain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+    monkeypatch.setattr(
+        "steps.provenance.inputs.sha256", lambda path: hashed.append(path) or sha256(path)
+    )
+    inputs = [Path("results/x/scores/orm/test"), Path("results/x/tables")]
+    card = RunCard("more tables", {}, path=CARDS / "more.json", inputs=inputs)
+    (inputs[1] / ".snakemake_timestamp").touch()  # no content
+    card.write([])
+    assert hashed == inputs
+    os.utime(inputs[0], ns=(0, 0))
+    card.write([])
+    assert hashed == [*inputs, inputs[0]]
+    recorded = json.loads((CARDS / "more.json").read_text())["inputs"]
+    assert recorded == {str(path): sha256(path) for path in inputs}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("results/x/groups/test", "groups is not what its step wrote"),
+        ("config/published.yaml", "published.yaml has changed while the step read it; start again"),
+    ],
+)
+def test_an_input_that_changes_while_a_step_runs_is_noticed(
+    chain: Path, name: str, words: str
+) -> None:
+    inputs = [Path("results/x/groups"), Path("config/published.yaml")]
+    card = RunCard("more tables", {}, path=CARDS / "more.json", inputs=inputs)
+    write(name, "another")
+    with pytest.raises(UserError, match=words):
+        card.write([])
+    assert not (CARDS / "more.json").exists()
+
+
+def test_a_missing_input_is_left_to_its_reader(chain: Path) -> None:
+    remove(Path("results/x/scores"))
+    RunCard("more tables", {}, path=CARDS / "more.json", inputs=[Path("results/x/scores/orm")])

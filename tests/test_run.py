@@ -10,6 +10,7 @@ from steps.backbone import load_reward_model, load_tokenizer
 from steps.errors import UserError
 from steps.groups.schema import write_groups
 from steps.pairs.schema import write_pairs
+from steps.provenance import RunCard
 from steps.train import run as run_module
 from steps.train.callbacks import finished
 from steps.train.checkpoints import last_checkpoint
@@ -17,6 +18,8 @@ from steps.train.run import train_model
 from steps.train.save import write_frozen
 from tests.damage import flip
 from tests.training import UPPER, make_cache, make_pairs, with_settings
+
+CARDS = Path("results/x/cards")
 
 
 def arguments(folder: Path, backbone: Path, method: str, **changes) -> argparse.Namespace:
@@ -86,7 +89,9 @@ def test_a_cache_that_changes_under_a_training_leaves_neither_model_nor_checkpoi
     write_pairs(folder / "pairs.parquet", make_pairs(groups).assign(same_model=False))
     write_frozen(load_reward_model(backbone, experiment), 1, folder / "frozen.safetensors")
     settings = UPPER.model_copy(update={"epochs": 2})
-    given = arguments(folder, backbone, "orm", work=folder / "work")
+    monkeypatch.chdir(folder)
+    RunCard("cache", {}, path=CARDS / "cache.json").write([Path("cache")])
+    given = arguments(folder, backbone, "orm", work=folder / "work", card=CARDS / "train.json")
 
     def damage(trainer) -> bool:
         flip(folder / "cache/hidden.bin")
@@ -104,6 +109,27 @@ def test_a_cache_that_changes_under_a_training_leaves_neither_model_nor_checkpoi
         train()
     assert not list((folder / "work").glob("checkpoint-*"))
     assert not (folder / "model").exists() and not (folder / "log.csv").exists()
+
+
+def test_damaged_pairs_are_refused_before_the_training(
+    folder, backbone, experiment, groups, monkeypatch
+) -> None:
+    """They still parse. No checkpoint learns from them, so it trains once they are restored."""
+    monkeypatch.chdir(folder)
+    pairs, path = make_pairs(groups).assign(same_model=False), folder / "pairs.parquet"
+    write_pairs(path, pairs)
+    RunCard("pairs", {}, path=CARDS / "pairs.json").write([path])
+    right = path.read_bytes()
+    pairs.loc[0, "rejected"] = 3
+    write_pairs(path, pairs)
+    lora = UPPER.model_copy(update={"mode": "lora", "trained_layers": None, "epochs": 1})
+    given = arguments(folder, backbone, "orm", frozen=None, card=CARDS / "train.json")
+    with pytest.raises(UserError, match=r"pairs\.parquet is not what its step wrote.*delete it"):
+        train_model(given, with_settings(experiment, lora))
+    assert not (folder / "model.work").exists()
+    path.write_bytes(right)
+    train_model(given, with_settings(experiment, lora))
+    assert (folder / "model").is_dir() and (folder / CARDS / "train.json").is_file()
 
 
 @pytest.mark.parametrize("changed", ["weights_hash", "method_hash", "package_hash"])

@@ -157,9 +157,10 @@ def test_a_download_tells_no_secret(there: bool, backbone: Path, tmp_path: Path)
         ("('https://cdn/a?X-Amz-Signature=zq&e=9'). So", "('https://cdn/a'). So"),
         ("of https://cdn/a?sig=zq%2F.3&t=a:b, start", "of https://cdn/a, start"),
         ("What? https://hub.example/api. Why?", "What? https://hub.example/api. Why?"),
+        ("of two\n  lines; start", "of two lines; start"),
     ],
 )
-def test_an_error_names_no_password_and_no_signature(text: str, told: str) -> None:
+def test_an_error_is_one_line_without_password_and_signature(text: str, told: str) -> None:
     def fail() -> None:
         raise UserError(text)
 

@@ -67,24 +67,28 @@ def _groups(arguments: argparse.Namespace) -> None:
     if (arguments.backbone is None) != (arguments.experiment is None):
         raise UserError("give --backbone and --experiment together, or neither")
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None
-    card = RunCard("benchmarks groups", {"benchmark": benchmark.name}, experiment=experiment)
+    card = RunCard(
+        "benchmarks groups",
+        {"benchmark": benchmark.name},
+        path=arguments.card,
+        inputs=filter(None, [arguments.raw, arguments.rows, arguments.backbone]),
+        experiment=experiment,
+    )
     if arguments.raw:
-        given, source = arguments.raw, read_json(arguments.raw / SOURCE_FILE)
-        groups, left_out = benchmark_groups(benchmark, given)
+        source = read_json(arguments.raw / SOURCE_FILE)
+        groups, left_out = benchmark_groups(benchmark, arguments.raw)
     else:
-        given, source = arguments.rows, None
-        groups, left_out = local_groups(benchmark, given)
-    inputs = [given]
+        source = None
+        groups, left_out = local_groups(benchmark, arguments.rows)
     if experiment:
         # Imported late: it imports torch.
         from steps.benchmarks.fit import whole_groups
 
         groups, unread = whole_groups(groups, arguments.backbone, experiment)
         left_out += unread
-        inputs.append(arguments.backbone)
     write_whole_groups(arguments.output, groups, left_out)
     facts = {"raw": source, "left_out": [asdict(row) for row in left_out]}
-    card.write(arguments.card, inputs, [arguments.output], **facts)
+    card.write([arguments.output], **facts)
     print(f"{arguments.output}: {len(groups)} rows")
     for row in left_out:
         print(f"left out: '{row.id}': {row.reason}")
@@ -92,7 +96,9 @@ def _groups(arguments: argparse.Namespace) -> None:
 
 def _items(arguments: argparse.Namespace) -> None:
     benchmark = BENCHMARKS[arguments.benchmark]
-    card = RunCard("benchmarks items", {"benchmark": benchmark.name})
+    inputs = [arguments.groups, arguments.scores]
+    settings = {"benchmark": benchmark.name}
+    card = RunCard("benchmarks items", settings, path=arguments.card, inputs=inputs)
     groups = read_groups(arguments.groups)
     for group in groups:
         if group.source != benchmark.name:
@@ -103,7 +109,7 @@ def _items(arguments: argparse.Namespace) -> None:
     scored = read_scored(arguments.scores, groups)
     items = scored_items(benchmark, groups, scored, read_left_out_rows(arguments.groups))
     write_items(arguments.output, items, benchmark)
-    card.write(arguments.card, [arguments.groups, arguments.scores], [arguments.output])
+    card.write([arguments.output])
     print("\n".join(sentences(score_table(items, benchmark, Evaluation()))))
 
 
@@ -114,10 +120,11 @@ def _score(arguments: argparse.Namespace) -> None:
     if arguments.experiment:
         evaluation = load_experiment(arguments.experiment).evaluation
     settings = {"benchmark": benchmark.name, "ties_rule": rule}
-    card = RunCard("benchmarks score", settings | {"evaluation": evaluation.model_dump()})
+    settings |= {"evaluation": evaluation.model_dump()}
+    card = RunCard("benchmarks score", settings, path=arguments.card, inputs=[arguments.items])
     table = score_table(read_items(arguments.items, benchmark), benchmark, evaluation)
     write_scores(arguments.output, table)
-    card.write(arguments.card, [arguments.items], [arguments.output])
+    card.write([arguments.output])
     print("\n".join(sentences(table)))
 
 

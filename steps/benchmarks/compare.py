@@ -226,7 +226,13 @@ def main() -> None:
     experiment = load_experiment(arguments.experiment)
     benchmark = benchmark_of(experiment, arguments.name)
     settings = {"benchmark": benchmark.name, "evaluation": experiment.evaluation.model_dump()}
-    card = RunCard("benchmarks compare", settings, experiment=experiment)
+    card = RunCard(
+        "benchmarks compare",
+        settings,
+        path=arguments.card,
+        inputs=[arguments.items],
+        experiment=experiment,
+    )
     paths = {run: item_path(arguments.items, run) for run in list_runs(experiment)}
     items = {run: read_items(path, benchmark) for run, path in paths.items()}
     tables = compare(items, benchmark, experiment)
@@ -234,7 +240,7 @@ def main() -> None:
         temporary.mkdir()
         for name, table in tables.items():
             table.to_csv(temporary / name, index=False, float_format="%.6g", lineterminator="\n")
-    card.write(arguments.card, [arguments.items], [arguments.output])
+    card.write([arguments.output])
 
 
 if __name__ == "__main__":

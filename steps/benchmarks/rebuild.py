@@ -80,11 +80,12 @@ def main() -> None:
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
     arguments = parser.parse_args()
 
-    card = RunCard("benchmarks rebuild", {"subsets": arguments.subsets})
+    files = [folder / PAIRS_FILE for folder in arguments.folders]
+    settings = {"subsets": arguments.subsets}
+    card = RunCard("benchmarks rebuild", settings, path=arguments.card, inputs=files)
     rows = rebuild(arguments.folders, arguments.subsets)
     write_rows(arguments.output, rows)
-    files = [folder / PAIRS_FILE for folder in arguments.folders]
-    card.write(arguments.card, files, [arguments.output], marks=marks(rows))
+    card.write([arguments.output], marks=marks(rows))
     print(f"{arguments.output}: {len(rows)} rows of {len(arguments.subsets)} subsets")
     for mark in marks(rows):
         print(f"marked: {mark}")

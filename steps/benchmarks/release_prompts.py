@@ -30,7 +30,13 @@ def main() -> None:
     arguments = _parser().parse_args()
     experiment = load_experiment(arguments.experiment)
     prompts = experiment.policy.prompts
-    card = RunCard("release prompts", prompts.model_dump(), experiment=experiment)
+    card = RunCard(
+        "release prompts",
+        prompts.model_dump(),
+        path=arguments.card,
+        inputs=[arguments.raw, arguments.hashes],
+        experiment=experiment,
+    )
     rows = rewardbench_prompts(arguments.raw / "raw.parquet")
     wanted = read_hashes(arguments.hashes)
     report = {}
@@ -48,8 +54,7 @@ def main() -> None:
     for path, hashes in zip(outputs, wanted.values(), strict=True):
         write_groups(path, [rows[each] for each in hashes if each in rows])
     write_json(arguments.output / "report.json", report)
-    inputs = [arguments.raw, arguments.hashes]
-    card.write(arguments.card, inputs, [*outputs, arguments.output / "report.json"])
+    card.write([*outputs, arguments.output / "report.json"])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -106,17 +106,23 @@ def main() -> None:
     experiment = load_experiment(arguments.experiment)
     benchmark = benchmark_of(experiment, arguments.name)
     settings = {"benchmark": benchmark.name, "seeds": experiment.seeds}
-    card = RunCard("benchmarks runs", settings, experiment=experiment)
     group_file = arguments.results / "groups" / f"{arguments.name}.parquet"
+    files = score_files(experiment, arguments.results, arguments.name)
+    card = RunCard(
+        "benchmarks runs",
+        settings,
+        path=arguments.card,
+        inputs=[group_file, *files.values()],
+        experiment=experiment,
+    )
     groups = read_groups(group_file)
     left_out = read_left_out_rows(group_file)
-    files = score_files(experiment, arguments.results, arguments.name)
     scores = collect_scores(experiment, files, groups)
     with atomic_path(arguments.output) as temporary:
         for run, scored in scores.items():
             items = scored_items(benchmark, groups, scored, left_out)
             write_items(item_path(temporary, run), items, benchmark)
-    card.write(arguments.card, [group_file, *files.values()], [arguments.output])
+    card.write([arguments.output])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,12 @@ def main() -> None:
     arguments = _parser().parse_args()
     experiment = load_experiment(arguments.experiment)
     settings = experiment.evaluation.model_dump()
-    card = RunCard(f"best_of_n {arguments.what}", settings, experiment=experiment)
+    if arguments.what == "tables":
+        inputs = [arguments.groups, *arguments.rewards, *arguments.judges]
+    else:
+        inputs = [arguments.tables]
+    step = f"best_of_n {arguments.what}"
+    card = RunCard(step, settings, path=arguments.card, inputs=inputs, experiment=experiment)
     if arguments.what == "tables":
         from steps.best_of_n.candidates import read_candidates
         from steps.best_of_n.tables import best_of_n_tables, write_best_of_n
@@ -27,14 +32,12 @@ def main() -> None:
         candidates = read_candidates(experiment, *given)
         tables_ = best_of_n_tables(candidates, experiment)
         write_best_of_n(arguments.output, tables_, experiment)
-        inputs = [arguments.groups, *arguments.rewards, *arguments.judges]
     else:
         # Matplotlib is slow to import, so only where it is needed.
         from steps.best_of_n.figures import write_figures
 
         write_figures(arguments.tables, experiment, arguments.output)
-        inputs = [arguments.tables]
-    card.write(arguments.card, inputs, [arguments.output])
+    card.write([arguments.output])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -45,12 +45,17 @@ def main() -> None:
     experiment = load_experiment(arguments.experiment)
     use_threads(experiment.threads)
     settings = experiment.cache
+    card = RunCard(
+        "cache",
+        settings.model_dump() | experiment.generator.model_dump(),
+        path=arguments.card,
+        inputs=filter(None, [arguments.backbone, arguments.groups, arguments.generator]),
+        experiment=experiment,
+    )
     chat = ChatFormat(load_tokenizer(arguments.backbone, experiment))
     groups = encode_groups(read_groups(arguments.groups), chat)
     models, layer = _load_models(arguments, experiment, chat)
     key = cache_key(experiment, arguments.backbone, chat, layer, arguments.generator)
-    read = settings.model_dump() | experiment.generator.model_dump()
-    card = RunCard("cache", read, experiment=experiment)
     if arguments.action == "build":
         cache, worst = _build(arguments, models, groups, key, settings)
     else:
@@ -58,10 +63,7 @@ def main() -> None:
         worst = verify_cache(cache, models, groups, key, settings.verify_groups)
     shown = ", ".join(f"{name} {value:.1e}" for name, value in worst.items()) or "nothing compared"
     print(f"{arguments.output}: {cache.meta['tokens']:,} tokens; recomputed sample: {shown}")
-    inputs = [arguments.backbone, arguments.groups]
-    inputs += [arguments.generator] if arguments.generator else []
-    facts = {"tokens": cache.meta["tokens"], "deviation": worst}
-    card.write(arguments.card, inputs, [arguments.output], **facts)
+    card.write([arguments.output], tokens=cache.meta["tokens"], deviation=worst)
 
 
 def _load_models(

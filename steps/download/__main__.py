@@ -122,21 +122,23 @@ def main() -> None:
     if arguments.what == "champ":
         from steps.download.champ import CHAMP, download_champ
 
-        card = RunCard("download", vars(CHAMP))
+        card = RunCard("download", vars(CHAMP), path=arguments.card)
         download_champ(arguments.output)
     elif arguments.what == "data":
         experiment = load_experiment(arguments.experiment)
         settings = experiment.data.model_dump() | {"set": arguments.set}
-        card = RunCard("download", settings, experiment=experiment)
+        card = RunCard("download", settings, path=arguments.card, experiment=experiment)
         facts["revision"] = _download_data(experiment, arguments.set, arguments.output)
     elif arguments.what == "benchmark":
-        card = RunCard("download", {"benchmark": arguments.benchmark})
+        settings = {"benchmark": arguments.benchmark}
+        card = RunCard("download", settings, path=arguments.card)
         facts["revision"] = _download_benchmark(
             arguments.benchmark, arguments.revision, arguments.output
         )
     elif arguments.what == "prompts":
         experiment = load_experiment(arguments.experiment)
-        card = RunCard("download", {"prompts": "release"}, experiment=experiment)
+        settings = {"prompts": "release"}
+        card = RunCard("download", settings, path=arguments.card, experiment=experiment)
         facts["revision"] = _download_prompts(experiment, arguments.output)
     else:
         experiment = load_experiment(arguments.experiment)
@@ -146,12 +148,13 @@ def main() -> None:
         wanted = experiment.models[arguments.role]
         if isinstance(wanted, HubJudge):
             wanted.check_pinned(arguments.role)
-        card = RunCard("download", wanted.model_dump(), experiment=experiment)
+        settings = wanted.model_dump()
+        card = RunCard("download", settings, path=arguments.card, experiment=experiment)
         commit = _download_model(wanted, arguments.role, arguments.output)
         facts = {"revision": commit} if commit else {}
     if "revision" in facts:
         facts["files"] = file_hashes(arguments.output)
-    card.write(arguments.card, [], [arguments.output], **facts)
+    card.write([arguments.output], **facts)
 
 
 if __name__ == "__main__":

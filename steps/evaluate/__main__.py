@@ -21,11 +21,17 @@ from steps.provenance import RunCard
 def main() -> None:
     arguments = results_parser("evaluate", __doc__).parse_args()
     experiment = load_experiment(arguments.experiment)
-    card = RunCard("evaluate", experiment.evaluation.model_dump(), experiment=experiment)
+    card = RunCard(
+        "evaluate",
+        experiment.evaluation.model_dump(),
+        path=arguments.card,
+        inputs=input_files(experiment, arguments.results),
+        experiment=experiment,
+    )
     sets = read_evaluation_sets(experiment, arguments.results)
     # Those of one set are those of all: reading has checked it.
     write_tables(arguments.output, evaluate(experiment, sets), experiment, sets[0].models)
-    card.write(arguments.card, input_files(experiment, arguments.results), [arguments.output])
+    card.write([arguments.output])
 
 
 if __name__ == "__main__":

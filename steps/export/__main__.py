@@ -36,8 +36,8 @@ def main() -> None:
     from steps.export.folder import export_model  # takes seconds, which `push` does not need
 
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None
-    card = RunCard("export", {}, experiment=experiment)
-    inputs = [arguments.model, arguments.evaluation, Path(os.path.relpath(GUIDE))]
+    inputs = filter(None, [arguments.model, arguments.evaluation, Path(os.path.relpath(GUIDE))])
+    card = RunCard("export", {}, path=arguments.card, inputs=inputs, experiment=experiment)
     export_model(
         arguments.model,
         arguments.output,
@@ -45,7 +45,7 @@ def main() -> None:
         arguments.evaluation,
         arguments.training_card,
     )
-    card.write(arguments.card, [path for path in inputs if path], [arguments.output])
+    card.write([arguments.output])
 
 
 if __name__ == "__main__":

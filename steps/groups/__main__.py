@@ -122,7 +122,14 @@ def prepare(arguments: argparse.Namespace) -> None:
     """Write the folder of one experiment's groups, with ``leaks.json`` and ``preparation.json``."""
     experiment = load_experiment(arguments.experiment)
     data = experiment.data
-    card = RunCard("prepare", data.model_dump(), experiment=experiment)
+    sampled = [arguments.solutions] if arguments.solutions else []
+    card = RunCard(
+        "prepare",
+        data.model_dump(),
+        path=arguments.card,
+        inputs=[*arguments.raw, *sampled, *_own_files(data)],
+        experiment=experiment,
+    )
     sets, facts = make_sets(experiment, arguments.raw, arguments.solutions)
     # Before anything can be refused: a note may name the cause.
     for note in facts.get("notes", ()):
@@ -137,9 +144,7 @@ def prepare(arguments: argparse.Namespace) -> None:
         write_json(folder / "leaks.json", leaks)
         write_json(folder / "preparation.json", facts)
     _report(facts, leaks, warn=isinstance(data, FileData))
-    sampled = [arguments.solutions] if arguments.solutions else []
-    inputs = [*arguments.raw, *sampled, *_own_files(data)]
-    card.write(arguments.card, inputs, [arguments.output])
+    card.write([arguments.output])
 
 
 def _refuse_leaks(leaks: dict[str, Any], data: Data, output: Path) -> None:

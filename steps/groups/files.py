@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steps.errors import UserError
 from steps.groups.keys import GROUP_KEYS, PAIR_KEYS, RESPONSE_KEYS, IgnoredKeys, misspelt
+from steps.groups.parquet import parquet_errors
 from steps.groups.repeats import clean_rows
 from steps.groups.schema import PromptGroup, Response
 
@@ -140,15 +140,15 @@ def _parse(line: str, place: str) -> Any:
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
     number = 0
-    try:
+    with (
+        parquet_errors(path, "copy it again"),
         # Read ahead by a megabyte, not by a whole row group, which may be the whole file.
-        with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
-            for batch in file.iter_batches(batch_size=1024):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise UserError(f"{path} is not a whole parquet file ({error}); copy it again") from None
+        pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file,
+    ):
+        for batch in file.iter_batches(batch_size=1024):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
 
 
 class _Row:

@@ -28,11 +28,17 @@ def run(arguments: argparse.Namespace) -> None:
     data = experiment.data
     if not isinstance(data, Prm800kData):
         raise UserError(f"data.source: {data.source} has its responses; nothing is sampled")
-    card = RunCard("problems", data.model_dump(), experiment=experiment)
+    own = data.own_files.get("data.problems.path")
+    card = RunCard(
+        "problems",
+        data.model_dump(),
+        path=arguments.card,
+        inputs=[*arguments.raw, *([Path(own)] if own else [])],
+        experiment=experiment,
+    )
     problems = prm800k_problems(data, arguments.raw)
     write_groups(arguments.output, problem_groups(problems))
-    own = data.own_files.get("data.problems.path")
-    card.write(arguments.card, [*arguments.raw, *([Path(own)] if own else [])], [arguments.output])
+    card.write([arguments.output])
 
 
 def problem_groups(problems: dict[str, str]) -> list[PromptGroup]:

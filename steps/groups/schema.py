@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from steps.errors import UserError
 from steps.files import atomic_path, make_again
+from steps.groups.parquet import parquet_errors
 
 RESPONSE = pa.struct(
     [
@@ -150,17 +151,14 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
 def _read_parts(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
     """Yield the rows, `ROWS_AT_ONCE` at a time, after a table without rows; see `read_table`."""
     yield schema.empty_table()
-    try:
-        with pq.ParquetFile(path) as file:
-            _check_columns(path, file.schema_arrow, schema)
-            for batch in file.iter_batches(ROWS_AT_ONCE, columns=schema.names):
-                yield _cast(path, pa.Table.from_batches([batch]), schema)
-    except FileNotFoundError:
-        raise UserError(f"{path} is not there; {make_again(path)}") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(
-            f"{path} is not a whole parquet file ({error}); {make_again(path)}"
-        ) from None
+    if not Path(path).exists():
+        raise UserError(f"{path} is not there; {make_again(path)}")
+    with parquet_errors(path, make_again(path)), pq.ParquetFile(path) as file:
+        _check_columns(path, file.schema_arrow, schema)
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=schema.names):
+            table = pa.Table.from_batches([batch])
+            table.validate(full=True)  # else texts that are no UTF-8 fail where they are used
+            yield _cast(path, table, schema)
 
 
 def _cast(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:

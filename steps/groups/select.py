@@ -232,7 +232,13 @@ def run(arguments: argparse.Namespace) -> None:
     experiment = load_experiment(arguments.experiment)
     labels = experiment.training.labels
     settings = experiment.selection.model_dump() | {"labels": labels}
-    card = RunCard("select", settings, experiment=experiment)
+    card = RunCard(
+        "select",
+        settings,
+        path=arguments.card,
+        inputs=[arguments.prepared, arguments.backbone],
+        experiment=experiment,
+    )
     chat = ChatFormat(load_tokenizer(arguments.backbone, experiment))
     counts = {}
     with atomic_path(arguments.output) as temporary:
@@ -245,5 +251,4 @@ def run(arguments: argparse.Namespace) -> None:
         write_json(temporary / "selection.json", {"sets": counts, "summary": lines})
     print("\n".join(lines))
     # Each by itself, as the steps after this one read them: so their cards notice a change.
-    outputs = sorted(arguments.output.iterdir())
-    card.write(arguments.card, [arguments.prepared, arguments.backbone], outputs)
+    card.write(sorted(arguments.output.iterdir()))

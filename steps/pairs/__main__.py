@@ -25,10 +25,15 @@ def main() -> None:
     parser.add_argument("--experiment", type=Path, help="config/<name>.yaml, for the card alone")
     arguments = parser.parse_args()
 
-    groups = read_groups(arguments.groups)
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None
-    card = RunCard("pairs", {"allow_empty": arguments.allow_empty}, experiment=experiment)
-    pairs, counts = make_pairs(groups)
+    card = RunCard(
+        "pairs",
+        {"allow_empty": arguments.allow_empty},
+        path=arguments.card,
+        inputs=[arguments.groups],
+        experiment=experiment,
+    )
+    pairs, counts = make_pairs(read_groups(arguments.groups))
     counts = {what: count for what, count in counts.items() if count}
     for what, count in counts.items():
         print(f"{arguments.groups}: {count:,} {what}", file=sys.stderr)
@@ -41,7 +46,7 @@ def main() -> None:
     write_pairs(arguments.output, pairs)
     same = int(pairs["same_model"].sum())
     print(f"{arguments.output}: {len(pairs):,} pairs, {same:,} of them of the same model")
-    card.write(arguments.card, [arguments.groups], [arguments.output], counts=counts)
+    card.write([arguments.output], counts=counts)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,13 @@ def write_log_ratios(arguments: argparse.Namespace, experiment: Experiment) -> N
             f"{arguments.experiment}: policy.sampling.{arguments.use} is not sampled at "
             "temperature 1 and top_p 1, so its samples do not tell a divergence; use others"
         )
-    card = RunCard("policy kl", settings.model_dump(), experiment=experiment)
+    card = RunCard(
+        "policy kl",
+        settings.model_dump(),
+        path=arguments.card,
+        inputs=[arguments.model, arguments.reference_model, arguments.samples],
+        experiment=experiment,
+    )
     groups = read_groups(arguments.samples)
     chat = ChatFormat(load_tokenizer(arguments.reference_model, experiment))
     sequences = _sequences(groups, chat, sampling)
@@ -69,9 +75,8 @@ def write_log_ratios(arguments: argparse.Namespace, experiment: Experiment) -> N
     with atomic_path(arguments.output) as temporary:
         table = pa.Table.from_pandas(rows, schema=LOG_RATIOS, preserve_index=False)
         pq.write_table(table, temporary, compression="zstd")
-    inputs = [arguments.model, arguments.reference_model, arguments.samples]
     facts = {"tokens": 2 * sum(map(len, sequences)), "tokenised_otherwise": otherwise}
-    card.write(arguments.card, inputs, [arguments.output], **facts)
+    card.write([arguments.output], **facts)
 
 
 def _sequences(groups: list[PromptGroup], chat: ChatFormat, sampling: Sampling) -> list[Sequence]:

@@ -37,7 +37,13 @@ def evaluate_policies(arguments: argparse.Namespace, experiment: Experiment) -> 
     """Measure and compare, and write the tables, atomically."""
     settings = {name: getattr(experiment, name) for name in ("policy", "evaluation")}
     read = {name: section.model_dump() for name, section in settings.items()}
-    card = RunCard("policy evaluate", read, experiment=experiment)
+    card = RunCard(
+        "policy evaluate",
+        read,
+        path=arguments.card,
+        inputs=[arguments.groups, *arguments.samples, *arguments.judged, *arguments.log_ratios],
+        experiment=experiment,
+    )
     samples = sampling_for(experiment, arguments.use).samples
     answers = read_answers(arguments.samples, read_groups(arguments.groups), samples, experiment)
     judged = with_scores(answers, {path.stem: path for path in arguments.judged})
@@ -70,5 +76,4 @@ def evaluate_policies(arguments: argparse.Namespace, experiment: Experiment) -> 
     with atomic_path(arguments.output) as temporary:
         temporary.mkdir()
         write_csv_files(temporary, tables)
-    inputs = [arguments.groups, *arguments.samples, *arguments.judged, *arguments.log_ratios]
-    card.write(arguments.card, inputs, [arguments.output])
+    card.write([arguments.output])

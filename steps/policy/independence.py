@@ -26,7 +26,11 @@ def check_judge(arguments: argparse.Namespace, experiment: Experiment) -> None:
     Raises:
         UserError: naming what they share, or a card that is not of its model or prompts.
     """
-    card = RunCard("policy check-judge", {}, experiment=experiment)
+    inputs = [arguments.judge, *arguments.candidates, arguments.judge_groups]
+    inputs += [arguments.candidate_groups, *arguments.prompts, arguments.backbone]
+    card = RunCard(
+        "policy check-judge", {}, path=arguments.card, inputs=inputs, experiment=experiment
+    )
     seed = _seed(arguments.judge_card, arguments.judge, arguments.judge_groups)
     prompts = _check_prompts(arguments.judge_groups, arguments.prompts)
     for model, path in zip(arguments.candidates, arguments.candidate_cards, strict=True):
@@ -39,9 +43,7 @@ def check_judge(arguments: argparse.Namespace, experiment: Experiment) -> None:
         _check_weights(arguments.judge, model, arguments.backbone)
     facts = {"seed": seed, "prompts": prompts, "candidates": len(arguments.candidates)}
     write_json(arguments.output, facts)
-    inputs = [arguments.judge, *arguments.candidates, arguments.judge_groups]
-    inputs += [arguments.candidate_groups, *arguments.prompts, arguments.backbone]
-    card.write(arguments.card, inputs, [arguments.output])
+    card.write([arguments.output])
 
 
 def _seed(path: Path, model: Path, groups: Path) -> int:

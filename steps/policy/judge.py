@@ -28,7 +28,13 @@ def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
             f"--judge: policy.evaluation.judges has no '{arguments.judge}'; "
             f"{nearest(arguments.judge, known)}"
         )
-    card = RunCard("policy judge", judge.model_dump(), experiment=experiment)
+    card = RunCard(
+        "policy judge",
+        judge.model_dump(),
+        path=arguments.card,
+        inputs=[arguments.model, *arguments.samples],
+        experiment=experiment,
+    )
     hub = isinstance(judge, HubJudge)
     model = open_reward_model(
         arguments.model,
@@ -49,8 +55,7 @@ def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
         pq.write_table(table, temporary, compression="zstd")
     facts = {"judge": model.name, "judge_files": model.content_hash}
     facts["tokens"] = int(rows["tokens"].sum())
-    inputs = [arguments.model, *arguments.samples]
-    card.write(arguments.card, inputs, [arguments.output], **facts)
+    card.write([arguments.output], **facts)
 
 
 def _judged(

@@ -40,7 +40,13 @@ COMPUTED = b"computed"  # metadata: `_arithmetic` of the settings
 def write_reference(arguments: argparse.Namespace, experiment: Experiment) -> None:
     """Compute each distinct response of the pairs files once, and write them, atomically."""
     settings = experiment.policy.dpo
-    card = RunCard("policy reference", settings.model_dump(), experiment=experiment)
+    card = RunCard(
+        "policy reference",
+        settings.model_dump(),
+        path=arguments.card,
+        inputs=[arguments.model, *arguments.pairs],
+        experiment=experiment,
+    )
     chat = ChatFormat(load_tokenizer(arguments.model, experiment))
     distinct: dict[str, Sequence] = {}
     left_out: Counter = Counter()
@@ -64,9 +70,8 @@ def write_reference(arguments: argparse.Namespace, experiment: Experiment) -> No
     with atomic_path(arguments.output) as temporary:
         pq.write_table(table, temporary, compression="zstd")
     print(f"{arguments.output}: {len(rows):,} responses", file=sys.stderr)
-    inputs = [arguments.model, *arguments.pairs]
     facts = {"tokens": sum(map(len, sequences)), "left_out": dict(left_out)}
-    card.write(arguments.card, inputs, [arguments.output], **facts)
+    card.write([arguments.output], **facts)
 
 
 def policy_dtype(settings: Dpo):

@@ -28,7 +28,14 @@ def train_policy(arguments: argparse.Namespace, experiment: Experiment) -> None:
     if not 0 <= arguments.seed < 2**32:
         raise UserError(f"--seed must lie between 0 and 2^32 - 1 (it is {arguments.seed})")
     settings = experiment.policy.dpo
-    card = RunCard("policy train", settings.model_dump(), arguments.seed, experiment=experiment)
+    card = RunCard(
+        "policy train",
+        settings.model_dump(),
+        arguments.seed,
+        path=arguments.card,
+        inputs=[arguments.model, arguments.pairs, arguments.reference],
+        experiment=experiment,
+    )
     tokenizer = load_tokenizer(arguments.model, experiment)
     pairs, left_out = encode_pairs(
         arguments.pairs,
@@ -57,11 +64,10 @@ def train_policy(arguments: argparse.Namespace, experiment: Experiment) -> None:
 
     def write() -> None:
         _write(trainer, tokenizer, arguments.output, arguments.training_log)
-        inputs = [arguments.model, arguments.pairs, arguments.reference]
         outputs = [arguments.output, arguments.training_log]
         facts = {"pairs": len(pairs), "left_out": dict(left_out)}
         facts["tokens"] = settings.epochs * sum(map(len, flat))
-        card.write(arguments.card, inputs, outputs, **facts)
+        card.write(outputs, **facts)
 
     run_to_the_end(trainer, work, run, write)
 

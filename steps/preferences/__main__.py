@@ -26,7 +26,14 @@ def main() -> None:
     experiment = load_experiment(arguments.experiment)
     sampling = sampling_for(experiment, "pairs")
     settings = experiment.policy.pairs
-    card = RunCard("preferences", settings.model_dump(), settings.seed, experiment=experiment)
+    card = RunCard(
+        "preferences",
+        settings.model_dump(),
+        settings.seed,
+        path=arguments.card,
+        inputs=[arguments.groups, arguments.scores, *arguments.evaluation],
+        experiment=experiment,
+    )
     groups = read_groups(arguments.groups)
     scored = read_rewards(arguments.scores, groups)
     rewards_of = {g.group_id: each.rewards for g, each in zip(groups, scored, strict=True)}
@@ -50,8 +57,7 @@ def main() -> None:
         )
     for what, count in counts.items():
         print(f"{arguments.groups}: {count:,} {what}", file=sys.stderr)
-    inputs = [arguments.groups, arguments.scores, *arguments.evaluation]
-    card.write(arguments.card, inputs, [arguments.output, arguments.report])
+    card.write([arguments.output, arguments.report])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,13 +11,14 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from steps.config import Experiment
 from steps.files import sha256, write_json
-from steps.provenance.inputs import refuse_changed
+from steps.provenance.inputs import Inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (
@@ -72,9 +73,18 @@ def code_facts() -> dict[str, Any]:
 class RunCard:
     """Collects the facts of one run of one step; `write` stores them beside the results.
 
+    To be opened before the step reads its inputs: one that is damaged is refused before hours are
+    spent on it, and before its content can trip whatever reads it.
+
     Args:
         settings: what the step read of the experiment.
+        path: of the card; None: neither is it written nor are the inputs checked.
+        inputs: files and folders of other steps or the user. What is not there is left to what
+            reads it, which knows the remedy.
         experiment: the whole of it, of which title and hash are noted.
+
+    Raises:
+        UserError: an input is not what its own step wrote.
     """
 
     def __init__(
@@ -83,6 +93,8 @@ class RunCard:
         settings: Any,
         seed: int | None = None,
         *,
+        path: Path | None,
+        inputs: Iterable[Path] = (),
         experiment: Experiment | None = None,
     ):
         self.started = time.time()
@@ -91,21 +103,24 @@ class RunCard:
         # Now, for while a long job runs, its user may commit the next change.
         self.facts |= code_facts()
 
-    def write(
-        self, path: Path | None, inputs: list[Path], outputs: list[Path], **facts: Any
-    ) -> None:
-        """Write the card to ``path`` (nothing if None) with the hashes of inputs and outputs.
+        self.path, self.inputs, self._checked = path, list(inputs), Inputs()
+        if path is not None:
+            self._checked.check(each for each in self.inputs if each.exists())
+
+    def write(self, outputs: list[Path], **facts: Any) -> None:
+        """Write the card, if it has a path, with the hashes of inputs and outputs.
 
         Time and memory are those of this process: of an interrupted job, those since it went on.
 
+        Args:
+            facts: what else the step has to tell, or knows of step, settings and seed by now.
+
         Raises:
-            UserError: an input is not what its own step wrote. The workflow then deletes the
+            UserError: an input has changed since the card was opened. The workflow then deletes the
                 outputs, so nothing is made of it.
         """
-        if path is None:
+        if self.path is None:
             return
-        hashes = {str(p): sha256(p) for p in inputs}
-        refuse_changed(hashes)
         self.facts |= facts | {
             "machine": {
                 "node": platform.node(),
@@ -116,14 +131,14 @@ class RunCard:
                 # Of torchrun; the first one writes the card, each has as many GPUs.
                 "processes": int(os.environ.get("WORLD_SIZE", 1)),
             },
-            "inputs": hashes,
+            "inputs": self._checked.check(self.inputs),
             "outputs": {str(p): sha256(p) for p in outputs},
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 2),
             # Linux counts in KiB.
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
-        write_json(path, self.facts)
+        write_json(self.path, self.facts)
 
 
 def _content(experiment: Experiment) -> dict[str, str]:

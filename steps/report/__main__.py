@@ -8,7 +8,9 @@ needs evaluation/, groups/, pairs/, scores/ and training/; it writes as PNG and 
 token_rewards, training_curves, reliability, lengths, over_optimisation, prefixes and token_changes.
 """
 
-from steps.config import load_experiment
+from pathlib import Path
+
+from steps.config import Experiment, load_experiment
 from steps.config.load import PUBLISHED_SCORES
 from steps.errors import run_command
 from steps.evaluate.command_line import results_parser
@@ -23,29 +25,36 @@ def main() -> None:
 
     experiment = load_experiment(arguments.experiment)
     results = arguments.results
-    card = RunCard(arguments.kind, {}, experiment=experiment)
-    evaluation, inputs = results / "evaluation", []
+    inputs = _inputs(arguments.kind, experiment, results)
+    card = RunCard(arguments.kind, {}, path=arguments.card, inputs=inputs, experiment=experiment)
     if arguments.kind == "figures":
         # Matplotlib is slow to import, so only where it is needed.
-        from steps.report.figures import write_figures
+        from steps.report.figures import write_figures as write
+    elif arguments.kind == "tables":
+        from steps.report.tables import write_report_tables as write
+    else:
+        from steps.report.tables import write_benchmark_tables as write
+    write(experiment, results, arguments.output)
+    card.write([arguments.output])
+
+
+def _inputs(kind: str, experiment: Experiment, results: Path) -> list[Path]:
+    """Return what the tables or figures are made from."""
+    evaluation = results / "evaluation"
+    if kind == "figures":
         from steps.report.training_curves_figure import training_logs
 
-        write_figures(experiment, results, arguments.output)
-        inputs = [evaluation, *input_files(experiment, results)]
-        inputs += training_logs(experiment, results)
-    else:
-        from steps.report.benchmark_table import FOLDER
-        from steps.report.load import selection_file
-        from steps.report.tables import write_benchmark_tables, write_report_tables
+        files = input_files(experiment, results)
+        return [evaluation, *files, *training_logs(experiment, results)]
+    from steps.report.benchmark_table import FOLDER
+    from steps.report.load import selection_file
 
-        if arguments.kind == "tables":
-            write_report_tables(experiment, results, arguments.output)
-            inputs = [p for p in (evaluation, selection_file(results)) if p.exists()]
-        else:
-            write_benchmark_tables(experiment, results, arguments.output)
-        if experiment.benchmarks:
-            inputs += [PUBLISHED_SCORES, *(results / FOLDER / b for b in experiment.benchmarks)]
-    card.write(arguments.card, inputs, [arguments.output])
+    inputs = []
+    if kind == "tables":
+        inputs = [p for p in (evaluation, selection_file(results)) if p.exists()]
+    if experiment.benchmarks:
+        inputs += [PUBLISHED_SCORES, *(results / FOLDER / b for b in experiment.benchmarks)]
+    return inputs
 
 
 if __name__ == "__main__":

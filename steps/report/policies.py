@@ -37,10 +37,16 @@ def main() -> None:
     arguments = parser.parse_args()
 
     experiment = load_experiment(arguments.experiment)
-    card = RunCard("report policies", {}, experiment=experiment)
+    card = RunCard(
+        "report policies",
+        {},
+        path=arguments.card,
+        inputs=arguments.evaluations,
+        experiment=experiment,
+    )
     evaluations = {folder.name: read_evaluation(folder) for folder in arguments.evaluations}
     write_policy_report(experiment, evaluations, arguments.output)
-    card.write(arguments.card, arguments.evaluations, [arguments.output])
+    card.write([arguments.output])
 
 
 def read_evaluation(folder: Path) -> dict[str, pd.DataFrame]:

@@ -37,7 +37,14 @@ def main() -> None:
     experiment = load_experiment(arguments.experiment)
     sampling = sampling_for(experiment, arguments.use)
     torch.set_num_threads(experiment.threads)
-    card = RunCard("sample", sampling.model_dump(), sampling.seed, experiment=experiment)
+    card = RunCard(
+        "sample",
+        sampling.model_dump(),
+        sampling.seed,
+        path=arguments.card,
+        inputs=[arguments.model, arguments.groups],
+        experiment=experiment,
+    )
     groups = read_groups(arguments.groups)
     chat = ChatFormat(load_tokenizer(arguments.model, experiment))
     context = context_length(arguments.model, experiment)
@@ -53,9 +60,7 @@ def main() -> None:
         made, counts = sampled_groups(groups, completions, chat, author)
         counts["tokens"] = sum(len(each.ids) for each in completions)
         write_groups(arguments.output, made)
-        inputs = [arguments.model, arguments.groups]
-        facts = {"tokens": counts["tokens"], "counts": counts}
-        card.write(arguments.card, inputs, [arguments.output], **facts)
+        card.write([arguments.output], tokens=counts["tokens"], counts=counts)
         # Snakemake was asked too: it takes the job for failed and deletes its output.
         if asked_to_stop():
             leave(title)

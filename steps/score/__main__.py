@@ -21,7 +21,9 @@ def main() -> None:
         raise UserError("--input and --output must name as many files")
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None
     settings = {k: str(v) for k, v in vars(arguments).items() if k not in ("card", "experiment")}
-    card = RunCard("score", settings, experiment=experiment)
+    # A model of the hub is known by its commit.
+    inputs = [*arguments.input, *(path for path in [Path(arguments.model)] if path.is_dir())]
+    card = RunCard("score", settings, path=arguments.card, inputs=inputs, experiment=experiment)
     rows = [_check_rows(path, arguments.on_error == "skip") for path in arguments.input]
     files = find_model(arguments.model, arguments.revision, arguments.trust_remote_code)
     # Imported late: torch takes seconds, and bad input or a missing model has been named by now.

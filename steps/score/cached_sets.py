@@ -40,9 +40,11 @@ def main() -> None:
 
     experiment = load_experiment(arguments.experiment)
     torch.set_num_threads(experiment.threads)
+    inputs = [arguments.model, *(arguments.groups / f"{name}.parquet" for name in arguments.sets)]
+    inputs += [arguments.cache / name for name in arguments.sets]
+    card = RunCard("score", {}, path=arguments.card, inputs=inputs, experiment=experiment)
     files = find_model(arguments.model)
     facts = _check_facts(files)
-    card = RunCard("score", {"method": facts["method"]}, facts["seed"], experiment=experiment)
     settings = experiment.training
     dtype = working_dtype(settings.precision)
     model = load_reward_model(arguments.model, experiment, settings.layout).to(best_device())
@@ -57,10 +59,9 @@ def main() -> None:
             model, cache, groups, first, title, settings.layout, dtype, finite
         )
     outputs = write_score_sets(arguments.output, scores, files.origin)
-    inputs = [arguments.model, *(arguments.groups / f"{name}.parquet" for name in sets)]
-    inputs += [cache.folder for _, cache in sets.values()]
     tokens = sum(cache.meta["tokens"] for _, cache in sets.values())
-    card.write(arguments.card, inputs, outputs, tokens=tokens)
+    method, seed = facts["method"], facts["seed"]
+    card.write(outputs, settings={"method": method}, seed=seed, tokens=tokens)
 
 
 def _check_facts(files: ModelFiles) -> dict[str, Any]:

@@ -43,13 +43,19 @@ def main() -> None:
     experiment = load_experiment(arguments.experiment)
     reduce = experiment.ensemble.reduce
     settings = {"reduce": reduce, "members": [str(folder) for folder in members]}
-    card = RunCard("ensemble", settings, experiment=experiment)
     files = {name: [folder / f"{name}.parquet" for folder in members] for name in arguments.sets}
+    card = RunCard(
+        "ensemble",
+        settings,
+        path=arguments.card,
+        inputs=[path for paths in files.values() for path in paths],
+        experiment=experiment,
+    )
     scores = {name: join(paths, reduce) for name, paths in files.items()}
     # The scores of an ensemble stand under the first seed.
     origin = join_origins(files[arguments.sets[0]], arguments.method, experiment.seeds[0])
     outputs = write_score_sets(arguments.output, scores, origin)
-    card.write(arguments.card, [path for paths in files.values() for path in paths], outputs)
+    card.write(outputs)
 
 
 def join(paths: list[Path], reduce: str) -> pd.DataFrame:

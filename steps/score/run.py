@@ -50,10 +50,8 @@ def score_inputs(
             )
         outputs += written.files
         tokens += written.tokens
-    inputs = [*arguments.input]
-    inputs += [files.folder] if files.commit is None else []
     facts = asdict(files.origin) | {"commit": files.commit, "layout": model.layout}
-    card.write(arguments.card, inputs, outputs, tokens=tokens, model=facts)
+    card.write(outputs, tokens=tokens, model=facts)
 
 
 def _plan(model: RewardModel, path: Path, settings: Settings) -> dict[str, Any]:

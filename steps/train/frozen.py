@@ -21,7 +21,13 @@ def write_frozen_layers(arguments: argparse.Namespace, experiment: Experiment) -
             f"{arguments.experiment}: training.mode is {experiment.training.mode}; only "
             "upper_layers has frozen layers to share"
         )
-    card = RunCard("frozen", {"trained_layers": layers}, experiment=experiment)
+    card = RunCard(
+        "frozen",
+        {"trained_layers": layers},
+        path=arguments.card,
+        inputs=[arguments.backbone],
+        experiment=experiment,
+    )
     model = load_reward_model(arguments.backbone, experiment)
     write_frozen(model, frozen_layers(model, layers), arguments.output)
-    card.write(arguments.card, [arguments.backbone], [arguments.output])
+    card.write([arguments.output])

@@ -46,7 +46,15 @@ def train_generator(arguments: argparse.Namespace, experiment: Experiment) -> No
             "it is"
         )
     settings = training_settings(tuning)
-    card = RunCard("generator", tuning.model_dump(), tuning.seed, experiment=experiment)
+    inputs = {"model": arguments.model, "groups": arguments.groups, "pairs": arguments.pairs}
+    card = RunCard(
+        "generator",
+        tuning.model_dump(),
+        tuning.seed,
+        path=arguments.card,
+        inputs=inputs.values(),
+        experiment=experiment,
+    )
     groups = read_groups(arguments.groups)
     pairs = read_pairs(arguments.pairs, groups)
     if pairs.empty:
@@ -69,15 +77,13 @@ def train_generator(arguments: argparse.Namespace, experiment: Experiment) -> No
         seed=tuning.seed,
         name="train generator",
     )
-    inputs = {"model": arguments.model, "groups": arguments.groups, "pairs": arguments.pairs}
     run = {"tuning": tuning.model_dump(), "code": training_code(), "threads": experiment.threads}
     run |= {name: sha256(path) for name, path in inputs.items()}
 
     def write() -> None:
         _write(module, tokenizer, trainer.rows(), arguments)
         tokens = settings.epochs * sum(group.cached.span.tokens for group in chosen)
-        outputs = [arguments.output, arguments.training_log]
-        card.write(arguments.card, [*inputs.values()], outputs, tokens=tokens)
+        card.write([arguments.output, arguments.training_log], tokens=tokens)
 
     run_to_the_end(trainer, work, run, write)
 

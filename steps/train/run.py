@@ -53,10 +53,18 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     check_objective(arguments.method, objective, experiment)
     sections = ("training", *method.reads)
     used = {name: getattr(experiment, name).model_dump() for name in sections}
-    card = RunCard("train", used, arguments.seed, experiment=experiment)
     cache = Cache(arguments.cache)
     work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
-    _check_content(cache, work)
+    _check_content(cache, work)  # before the card's own check, which leaves the checkpoints
+    inputs = [arguments.backbone, arguments.groups, arguments.pairs, arguments.cache]
+    card = RunCard(
+        "train",
+        used,
+        arguments.seed,
+        path=arguments.card,
+        inputs=filter(None, [*inputs, arguments.frozen]),
+        experiment=experiment,
+    )
     groups = _training_groups(arguments, experiment, cache, objective)
     tokenizer = load_tokenizer(arguments.backbone, experiment)
     scale = method.lm_gradient_scale(experiment)
@@ -95,11 +103,9 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
             trained = make()
             load_trained(trained.module, checkpoint)
         _write(arguments, trained, tokenizer, trainer.rows(), facts)
-        inputs = [arguments.backbone, arguments.groups, arguments.pairs, arguments.cache]
-        inputs += [arguments.frozen] if arguments.frozen else []
         tokens = experiment.training.epochs * sum(group.cached.span.tokens for group in groups)
         outputs = [arguments.output, arguments.training_log]
-        card.write(arguments.card, inputs, outputs, tokens=tokens, **facts)
+        card.write(outputs, tokens=tokens, **facts)
 
     run = _run(arguments, cache) | used
     if arguments.fsdp:

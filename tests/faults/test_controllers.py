@@ -1,14 +1,16 @@
 """Two runs of one experiment at once."""
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.faults.children import start, wait_for_step
+from tests.faults.children import start, wait_for_step, wait_until
 from tests.faults.ledger import SENTENCE, Ledger
 from tests.pipeline_runs import contents, fresh_tree, run
 
@@ -47,34 +49,40 @@ def test_the_second_writer_is_refused(
         "seed": 0,
     }
     given = [part for name, value in arguments.items() for part in (f"--{name}", str(value))]
-    line = [sys.executable, "-m", "steps.train", "model", *given]
-    trainings = [
-        subprocess.Popen(
-            [
-                *line,
-                "--output",
-                str(finished / name),
-                "--training-log",
-                str(finished / name) + ".csv",
-            ],
+
+    def train(name: str) -> subprocess.Popen:
+        output = finished / name
+        line = [sys.executable, "-m", "steps.train", "model", *given, "--output", str(output)]
+        return subprocess.Popen(
+            [*line, "--training-log", f"{output}.csv"],
             cwd=finished,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
         )
-        for name in ("one", "two")
-    ]
-    ledger.fired("two writers", "the second one")
-    said = [training.communicate()[1] for training in trainings]
-    codes = sorted(training.returncode for training in trainings)
-    assert codes == [0, 1], said
-    (refused,) = (text for text, t in zip(said, trainings, strict=True) if t.returncode)
-    assert re.search(r"^error: process \d+ on .* is writing .*/work ", refused, re.M), refused
+
+    first, lock = train("one"), finished / "work.lock"
+    wait_until(lambda: (lock.is_file() and lock.read_text()) or first.poll() is not None)
+    first.send_signal(signal.SIGSTOP)  # it takes moments, and shall still be there for the second
+    try:
+        assert first.poll() is None and json.loads(lock.read_text())["pid"] == first.pid
+        second = train("two")
+        ledger.fired("two writers", "the second one")
+        _, refused = second.communicate()
+    finally:
+        first.send_signal(signal.SIGCONT)
+    assert second.returncode == 1, refused
+    assert re.search(rf"^error: process {first.pid} on .* is writing .*/work ", refused, re.M)
     assert "Traceback" not in refused
-    (written,) = (name for name in ("one", "two") if (finished / name).is_dir())
+    _, said = first.communicate()
+    assert first.returncode == 0, said
+    again = train("two")
+    _, said = again.communicate()
+    assert again.returncode == 0, said
     weights = "model-00002-of-00002.safetensors"
     model = results / "models/icrm/seed0"
-    assert (finished / written / weights).read_bytes() == (model / weights).read_bytes()
+    for name in ("one", "two"):
+        assert (finished / name / weights).read_bytes() == (model / weights).read_bytes()
     assert contents(finished) == expected
     ledger.survived(SENTENCE)
