@@ -391,6 +391,10 @@ def test_the_command_without_probe(
     assert (train["jobs"], train["cpus"], train["runtime_minutes"]) == (6, 1, None)
     assert train["mem_mb"] > 0
     assert plan["rules"]["evaluate"]["mem_mb"] is None
+    # Benchmarks are not counted: a batch of theirs is as large as a batch may be, the time open.
+    for rule in ("cache_benchmark", "score_benchmarks"):
+        assert plan["rules"][rule]["mem_mb"] > 0
+        assert plan["rules"][rule]["runtime_minutes"] is None
 
 
 def test_resources_are_the_largest_of_a_rule(
@@ -410,6 +414,8 @@ def test_resources_are_the_largest_of_a_rule(
     peak = max(task.memory.total for task in tasks if task.rule == "train")
     assert rules["train"]["mem_mb"] == -(-peak // 2**20)
     assert rules["train"]["gpu"] == rules["train"]["gpu_mem_mb"] == 0
+    assert rules["score_benchmarks"]["mem_mb"] > rules["score"]["mem_mb"]  # a full batch
+    assert rules["score_benchmarks"]["runtime_minutes"] is None
 
 
 def test_shape_of_heads(experiment: Experiment) -> None:

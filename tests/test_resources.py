@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from steps.config.cluster import FILE, Cluster, RuleNumbers, read_cluster
-from steps.config.cluster_rules import CPU_RULES, MODEL_RULES
+from steps.config.cluster_rules import CPU_RULES, MODEL_RULES, TRAININGS
 from steps.config.resources import read_plan, rule_resources, settings_hash
 from steps.errors import UserError
 from steps.files import write_json
@@ -32,6 +32,16 @@ def test_only_rules_that_run_a_model_ask_for_a_gpu(rule: str, experiment) -> Non
         (1, "a100", "gpu") if rule in MODEL_RULES else (None, None, "cpu")
     )
     assert "gpu" not in asked(rule, experiment, cluster.model_copy(update={"gpu": False}))
+
+
+@pytest.mark.parametrize("rule", MODEL_RULES)
+def test_rules_that_run_a_model_ask_for_its_threads(rule: str, experiment) -> None:
+    """Snakemake would cap them by the CPUs of the login node."""
+    experiment = experiment.model_copy(update={"threads": 3})
+    several = LAB.model_copy(update={"nodes": 2, "processes_per_node": 4})
+    assert asked(rule, experiment)["cpus_per_task"] == 3
+    threads = asked(rule, experiment, several)["cpus_per_task"]
+    assert threads == (12 if rule in TRAININGS else 3)
 
 
 def test_a_retry_asks_for_more_than_the_plan(experiment) -> None:
@@ -60,6 +70,14 @@ def test_a_rule_has_numbers_of_its_own(experiment) -> None:
     )
     found = asked("train", experiment, several)
     assert (found["mem_mb"], found["runtime"]) == (2 * 50 + 100, 2 * 9 + 1)  # of the whole job
+
+
+def test_only_the_plans_time_is_shared_out(experiment) -> None:
+    """It is that of one process; the file's own is that of a job, however many it has."""
+    several = LAB.model_copy(update={"nodes": 4, "processes_per_node": 8})
+    assert asked("train", experiment, several)["runtime"] == 2 * 120 + 1
+    planned = {"train": {"mem_mb": 400, "runtime_minutes": 320}}
+    assert asked("train", experiment, several, planned)["runtime"] == 2 * 2 * 320 // 32 + 1
 
 
 def test_a_plan_of_other_settings_is_not_used(experiment, tmp_path: Path, capsys) -> None:
@@ -92,7 +110,8 @@ def test_trainings_get_their_processes_and_others_one(
     assert {key: found[key] for key in ("gpu", "gres") if key in found} == gpus
     assert found["cpus_per_task"] == processes * 3
     assert found["mem_mb"] == 2 * processes * 1000 + 100  # of a node
-    assert found.get("nodes") == (None if nodes == 1 else nodes)
+    # Without it SLURM may spread the GPUs of one job over nodes.
+    assert found.get("nodes") == (None if nodes * processes == 1 else nodes)
     assert asked("score", experiment, cluster)["gpu"] == 1
     found = asked("train", experiment, cluster.model_copy(update={"gpu_model": "a100"}))
     assert (found.get("gpu_model"), found.get("gres")) == (

@@ -18,9 +18,10 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "bin").mkdir()
-    # A cancelled job is gone; that of another folder stays.
-    own = f'[ -e {tmp_path}/scancel ] || echo "7|{tmp_path}/real"'
-    stand_in(tmp_path, "squeue", f'{own}; echo "8|{tmp_path}/elsewhere"')
+    # Cancelled jobs are gone; that of another folder stays, and the user's own shell in this one.
+    own = f'[ -e {tmp_path}/scancel ] || echo "7|{tmp_path}/real|rule_train_wildcards_icrm_0"'
+    others = f'echo "8|{tmp_path}/elsewhere|rule_train"; echo "9|{tmp_path}/real|(null)"'
+    stand_in(tmp_path, "squeue", f"{own}; {others}")
     for name in ("scancel", "snakemake"):
         stand_in(tmp_path, name, f'echo "$*" >>{tmp_path}/{name}')
     return tmp_path
@@ -51,7 +52,7 @@ def resume(folder: Path, programs: str = os.environ["PATH"]) -> tuple[int, str]:
     return result.returncode, result.stderr
 
 
-def test_jobs_of_the_folder_are_cancelled_wherever_a_link_leads(folder: Path) -> None:
+def test_jobs_of_the_folders_rules_are_cancelled_wherever_a_link_leads(folder: Path) -> None:
     assert resume(folder) == (0, "")
     assert (folder / "scancel").read_text() == "--quiet 7\n"
     unlock, again = (folder / "snakemake").read_text().splitlines()
@@ -60,7 +61,7 @@ def test_jobs_of_the_folder_are_cancelled_wherever_a_link_leads(folder: Path) ->
 
 def test_nothing_starts_where_squeue_cannot_tell_whether_jobs_are_left(folder: Path) -> None:
     fails = f"[ ! -e {folder}/scancel ] || {{ echo 'Unable to contact slurm' >&2; exit 1; }}"
-    stand_in(folder, "squeue", f'{fails}; echo "7|{folder}/real"')
+    stand_in(folder, "squeue", f'{fails}; echo "7|{folder}/real|rule_train"')
     code, errors = resume(folder)
     assert code == 1 and "Unable to contact" in errors
     assert not (folder / "snakemake").exists()

@@ -7,16 +7,18 @@ import pytest
 from steps.config.cluster_rules import RULES
 from tests.conftest import ROOT
 
-# The text of every rule with a command, by its name. One that only changes another rule
-# (`use rule ... with`) asks for what that one asks for, unless it says otherwise.
+# The text of every rule with a command, its own or that of the rule that it changes, by its name.
 TEXTS = {
     name: text
     for file in sorted((ROOT / "workflow/rules").glob("*.smk"))
-    for name, text in re.findall(
-        r"^ *rule (\w+):\n(.*?)(?=^ *(?:use )?rule |\Z)", file.read_text(), re.M | re.S
+    for changed, name, text in re.findall(
+        r"^ *(?:(use rule \w+ as)|rule) (\w+)(?: with)?:\n(.*?)(?=^ *(?:use )?rule |\Z)",
+        file.read_text(),
+        re.M | re.S,
     )
-    if "shell:" in text
+    if changed or "shell:" in text
 }
+TEXTS.pop("train_judge")  # a training like those of `train`, and asks for the same
 ASKED = r'\*\*ask\("(\w+)"\)'
 
 

@@ -52,13 +52,16 @@ def rule_resources(
     numbers, own = planned.get(rule, {}), cluster.rules.get(rule, RuleNumbers())
     training = rule in TRAININGS
     nodes, processes = (cluster.nodes, cluster.processes_per_node) if training else (1, 1)
-    # A rule's own numbers are those of a whole job, the plan's of one process.
+    # A rule's own numbers are those of a whole job, the plan's of one process; of the file's own
+    # numbers the memory is that of a process and the time that of a job.
     memory = own.memory_mb or processes * _or(
         numbers.get("mem_mb"), cluster.memory_factor, cluster.memory_mb
     )
     minutes = own.runtime_minutes or _or(
-        numbers.get("runtime_minutes"), cluster.runtime_factor, cluster.runtime_minutes
-    ) / (nodes * processes)
+        numbers.get("runtime_minutes"),
+        cluster.runtime_factor / (nodes * processes),
+        cluster.runtime_minutes,
+    )
     asked = {
         "mem_mb": _scaled(memory, cluster.snakemake_mb, cluster.largest_memory_mb),
         "runtime": _scaled(minutes, SNAKEMAKE_MINUTES, cluster.longest_minutes),
@@ -72,16 +75,18 @@ def rule_resources(
         asked["slurm_partition"] = partition
     if gpu:
         asked |= _gpus(nodes, processes, cluster.gpu_model)
+    if rule in MODEL_RULES:
+        # The executor would take the rule's threads, which Snakemake caps by this machine's CPUs.
+        asked["cpus_per_task"] = processes * experiment.threads
     if training:
-        asked |= {
-            "launch": cluster.launch(experiment.threads),
-            "cpus_per_task": processes * experiment.threads,
-        }
+        asked["launch"] = cluster.launch(experiment.threads)
     if rule == "train":
         asked["fsdp"] = " --fsdp" if cluster.fsdp else ""
+    if nodes * processes > 1:
+        asked["nodes"] = nodes  # SLURM may spread the GPUs of one node over several otherwise
     if nodes > 1:
         # The rule starts its own srun on all nodes: to the executor that is an MPI job.
-        asked |= {"mpi": "srun", "nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0}
+        asked |= {"mpi": "srun", "tasks": nodes, "tasks_per_gpu": 0}
     return asked
 
 

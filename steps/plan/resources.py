@@ -17,8 +17,8 @@
     }
 
 A value is null where it is not known: memory and time of rules that run no model, times without
-probe or before the tokens are known. Of unequal jobs of one rule the largest values stand here.
-They are predictions; a margin is for the one who uses them.
+probe or before the tokens are known, and those of benchmarks. Of unequal jobs of one rule the
+largest values stand here. They are predictions; a margin is for the one who uses them.
 """
 
 from math import ceil
@@ -28,22 +28,26 @@ from steps.config.resources import settings_hash
 from steps.plan.hours import job_seconds
 from steps.plan.jobs import Jobs
 from steps.plan.make import Plan
+from steps.plan.tasks import Task, benchmark_tasks
 
 MIB = 2**20
 
 
 def resources(plan: Plan) -> dict[str, Any]:
     """Return the content of the JSON file."""
+    tasks = [*plan.tasks, *benchmark_tasks(plan.experiment, plan.machine)]
     return {
         "experiment": plan.name,
         "settings": settings_hash(plan.experiment),
         "machine": {"device": plan.machine.device, "gpu": plan.machine.gpu},
-        "rules": {jobs.rule: _of_rule(plan, jobs) for jobs in plan.jobs},
+        "rules": {
+            jobs.rule: _of_rule(plan, jobs, [task for task in tasks if task.rule == jobs.rule])
+            for jobs in plan.jobs
+        },
     }
 
 
-def _of_rule(plan: Plan, jobs: Jobs) -> dict[str, int | None]:
-    tasks = [task for task in plan.tasks if task.rule == jobs.rule]
+def _of_rule(plan: Plan, jobs: Jobs, tasks: list[Task]) -> dict[str, int | None]:
     if not tasks:
         unknown = {"mem_mb": None, "gpu_mem_mb": 0, "runtime_minutes": None}
         return {"jobs": jobs.count, "cpus": 1, "gpu": 0} | unknown

@@ -1,7 +1,7 @@
 """The jobs that compute with a model: what each needs, and whether the machine has it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from steps.config import Experiment
 from steps.device import working_dtype
@@ -58,6 +58,17 @@ def list_tasks(
         *(_cache_task(experiment, "cache", part, machine) for part in evaluation),
         *(task for task in trainings if task.rule == "train"),
         _score_task(experiment, evaluation, machine),
+    ]
+
+
+def benchmark_tasks(experiment: Experiment, machine: Machine) -> list[Task]:
+    """Return those of the benchmarks, whose tokens nobody counts before they are cached."""
+    if not experiment.benchmarks:
+        return []
+    sets = [SetTokens(name, None) for name in experiment.benchmarks]
+    return [
+        *(_cache_task(experiment, "cache_benchmark", part, machine) for part in sets),
+        replace(_score_task(experiment, sets, machine), rule="score_benchmarks"),
     ]
 
 

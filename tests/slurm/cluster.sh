@@ -16,6 +16,14 @@ fail() { echo "error: $*" >&2; exit 1; }
 
 alive() { [ -s "$ROOT/$1.pid" ] && kill -0 "$(cat "$ROOT/$1.pid")" 2>/dev/null; }
 
+refuse_other_slurm() {
+  for name in slurm gres slurmdbd; do
+    local place=/etc/slurm/$name.conf
+    [ ! -e $place ] || [ "$(readlink $place)" = "$ROOT/$name.conf" ] ||
+      fail "$place is not the lab's: this machine has a SLURM of its own"
+  done
+}
+
 install_packages() {
   local wanted=()
   command -v slurmctld >/dev/null || wanted+=(slurm-wlm)
@@ -91,11 +99,7 @@ configure() {
   # A GRES called gpu must have device files.
   for i in 0 1; do [ -e "$ROOT/dev/gpu$i" ] || mknod -m 666 "$ROOT/dev/gpu$i" c 1 3 || : >"$ROOT/dev/gpu$i"; done
   echo "NodeName=n[1-2] Name=gpu File=$ROOT/dev/gpu[0-1]" >"$ROOT/gres.conf"
-  for name in slurm gres; do
-    local link=/etc/slurm/$name.conf
-    [ ! -e $link ] || [ -L $link ] || fail "$link is a real file: this machine has a SLURM of its own"
-    ln -sfn "$ROOT/$name.conf" $link
-  done
+  for name in slurm gres; do ln -sfn "$ROOT/$name.conf" /etc/slurm/$name.conf; done
 }
 
 start_accounting() {
@@ -145,6 +149,7 @@ ready() { [ "$(sinfo -h -N -o %T | grep -cxE "idle|mixed|allocated")" = 2 ]; }
 
 up() {
   [ "$(id -u)" = 0 ] || fail "starting a SLURM cluster needs root"
+  refuse_other_slurm
   mkdir -p "$ROOT"
   install_packages
   configure

@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).with_name("cluster.sh")
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def cluster() -> Iterator[None]:
     if os.geteuid() != 0:
         pytest.skip("starting a SLURM cluster needs root")
     if not (shutil.which("slurmctld") or shutil.which("apt-get")):

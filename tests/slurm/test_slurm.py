@@ -20,6 +20,13 @@ def scontrol(*words: str) -> None:
     subprocess.run(["scontrol", *words], check=True)
 
 
+def sbatch_sleep(tree: Tree) -> str:
+    """Return the id of a job in the tree's folder that no rule asked for."""
+    command = ["sbatch", "--parsable", "--mem=100", "--output=/dev/null", "--wrap=sleep 7200"]
+    result = subprocess.run(command, cwd=tree.folder, capture_output=True, text=True, check=True)
+    return result.stdout.strip()
+
+
 def test_a_whole_run_ends_with_the_bytes_of_a_local_one(local: Tree, tmp_path) -> None:
     tree = Tree(fresh_tree(tmp_path / "tree"))
     tree.write_experiment()
@@ -91,14 +98,18 @@ def test_a_training_that_everything_happens_to_ends_with_the_same_bytes(
 
 def test_one_command_goes_on_after_the_controller_died(cached: Tree, local: Tree) -> None:
     cached.write_cluster()
+    own = sbatch_sleep(cached)  # of the user, in the same folder
     controller = cached.start()
     job = cached.wait_for_training(controller)
-    assert cached.start("slurm/resume").wait() == 1  # its controller lives
+    assert cached.start("slurm/resume").wait() == 1
+    assert f"error: Snakemake runs in {cached.folder}, process {controller.pid}" in cached.log()
     assert job["id"] in ids(cached)
     controller.kill()
     controller.wait()
     assert job["id"] in ids(cached)  # it outlives its controller
     cached.finish(cached.start("slurm/resume"))
+    assert own in ids(cached)
+    subprocess.run(["scancel", own], check=True)
     ended = {j["id"]: j["state"] for j in cached.jobs("all") if j["comment"] == TRAIN}
     assert ended.pop(job["id"]) == "CANCELLED"
     assert list(ended.values()) == ["COMPLETED"]

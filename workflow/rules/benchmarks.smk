@@ -106,6 +106,8 @@ if BENCHMARKS:
             f"{BENCHMARK_LOGS}/benchmark-cache-{{set}}.log",
         wildcard_constraints:
             set="|".join(BENCHMARKS),
+        resources:
+            **ask("cache_benchmark"),
         params:
             experiment=SCORED_FILE,
             work=f"results/{SCORED_NAME}/unfinished/benchmark-cache-{{set}}",
@@ -120,6 +122,8 @@ if BENCHMARKS:
             expand(BENCHMARK_SCORES, set=BENCHMARKS),
         log:
             f"{BENCHMARK_LOGS}/benchmark-score-{{method}}-seed{{seed}}.log",
+        resources:
+            **ask("score_benchmarks"),
         params:
             experiment=SCORED_FILE,
             sets=list(BENCHMARKS),
@@ -200,6 +204,8 @@ if BENCHMARKS and EXPERIMENT.ensembles:
             ),
         log:
             f"{BENCHMARK_LOGS}/benchmark-score-{{method}}.log",
+        resources:
+            **ask("score_benchmark_ensemble"),
         params:
             experiment=SCORED_FILE,
             sets=list(BENCHMARKS),
