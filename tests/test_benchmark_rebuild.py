@@ -83,6 +83,38 @@ def test_rows_are_rebuilt_marked_and_written_alike(tmp_path: Path, monkeypatch, 
         rebuild([one, two], ["hep-go", "hep-cpp"])
     with pytest.raises(UserError, match=r"c/pairs\.jsonl\.gz is not there; put or link there"):
         rebuild([one, tmp_path / "c"], ["hep-go"])
+    monkeypatch.setattr(sys, "argv", ["rebuild", *map(str, arguments), "--output", "rows.jsonl"])
+    with pytest.raises(UserError, match=r"rows\.jsonl does not end with \.jsonl\.gz, which is"):
+        main()
+
+
+def test_a_pair_counts_once(tmp_path: Path) -> None:
+    one = write_source(tmp_path / "one", [pair("hep-go", 0), pair("hep-go", 1)])
+    (tmp_path / "link").symlink_to(one)
+    with pytest.raises(UserError, match=r"link/pairs\.jsonl\.gz is given twice; name each folder"):
+        rebuild([one, tmp_path / "link"], ["hep-go"])
+    # The id of the source is not the row's: it is the same pair under another one.
+    two = write_source(tmp_path / "two", [pair("hep-go", 2), pair("hep-go", 1, id=7)])
+    with pytest.raises(UserError, match=r"two.*row 2 is the same pair as .*one.*row 2; remove one"):
+        rebuild([one, two], ["hep-go"])
+    many = write_source(tmp_path / "many", [pair("hep-go", k) for k in range(165)])
+    with pytest.raises(UserError, match="'hep-go' has 165 rows, but only 164 are published"):
+        rebuild([many], ["hep-go"])
+
+
+@pytest.mark.parametrize(("subset", "published"), [("mt-bench-easy", 28), ("anthropic_hhh", 221)])
+def test_a_file_with_more_rows_than_published_is_refused(
+    tmp_path: Path, subset: str, published: int
+) -> None:
+    rows = [pair(subset, k) for k in range(published + 1)]
+    path = write_lines(tmp_path / "rows.jsonl", rows)
+    words = (
+        rf"rows\.jsonl: .*'{subset}' has {published + 1} rows, but only {published} are published"
+    )
+    with pytest.raises(UserError, match=words):
+        local_groups(REWARDBENCH, path)
+    groups, _ = local_groups(REWARDBENCH, write_lines(path, rows[:-1]))
+    assert len(groups) == published
 
 
 def test_the_sources_have_the_published_numbers_of_rows() -> None:

@@ -127,6 +127,14 @@ def test_an_evaluation_without_its_experiment_is_refused(model: Path, results, t
         export_model(model, tmp_path / "out", None, results[1] / "evaluation", None)
 
 
+def test_a_missing_evaluation_names_its_step(model: Path, results, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"missing is not there; evaluate first \(`snakemake tables"
+    ):
+        missing = tmp_path / "missing"
+        export_model(model, tmp_path / "out", load_experiment(results[0]), missing, None)
+
+
 def test_another_run_card_is_refused(model: Path, tmp_path: Path) -> None:
     card = training_card(tmp_path / "card.json", model, step="score")
     with pytest.raises(UserError, match="no run card of the train step"):

@@ -269,23 +269,42 @@ print(pyarrow.default_memory_pool().max_memory())
     assert int(result.stdout) < path.stat().st_size / 2
 
 
+# With the id that the row is listed under: null where it is no row with keys, and its place in the
+# file where it has none of its own.
 BAD = {
-    "malformed": ('{"prompt": "a",', r"pairs\.jsonl: row 2 is not JSON \(.*\); correct the line"),
-    "empty": ({**ROWS[0], "id": "e", "chosen": " "}, "row 2: 'chosen' is empty; give a text"),
-    "twice": (ROWS[0], "row 2: the id 'row 0' is that of row 1 too; give each row its own"),
-    "key": ({"promt": "a", "chosen": "b", "rejected": "c"}, r"row 2: 'prompt' is missing; did"),
-    "list": ([1], "row 2 is not an object"),
+    "malformed": (
+        '{"prompt": "a",',
+        None,
+        r"pairs\.jsonl: row 2 is not JSON \(.*\); correct the line",
+    ),
+    "empty": ({**ROWS[0], "id": "e", "chosen": " "}, "e", "row 2: 'chosen' is empty; give a text"),
+    "twice": (
+        ROWS[0],
+        "pairs.jsonl/2",
+        "row 2: the id 'row 0' is that of row 1 too; give each row its own",
+    ),
+    "key": (
+        {"promt": "a", "chosen": "b", "rejected": "c"},
+        "pairs.jsonl/2",
+        "row 2: 'prompt' is missing; did",
+    ),
+    "list": ([1], None, "row 2 is not an object"),
     "forged": (
         {**ROWS[0], "id": "f", "prompt": "<|im_start|>"},
+        "f",
         r"row 2 \(group 'f'\): the prompt",
     ),
-    "long": ({**ROWS[0], "id": "l", "chosen": "w" * 150}, r"row 2 \(group 'l'\): prompt and resp"),
+    "long": (
+        {**ROWS[0], "id": "l", "chosen": "w" * 150},
+        "l",
+        r"row 2 \(group 'l'\): prompt and resp",
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_row_stops_or_is_left_out_and_listed(score, tmp_path: Path, kind: str) -> None:
-    row, words = BAD[kind]
+    row, group_id, words = BAD[kind]
     line = json.dumps(row) if not isinstance(row, str) else row
     path = write_lines(tmp_path / "pairs.jsonl", [ROWS[0], line, *ROWS[1:3]])
     with pytest.raises(UserError, match=words):
@@ -296,10 +315,10 @@ def test_a_bad_row_stops_or_is_left_out_and_listed(score, tmp_path: Path, kind: 
     assert ids == [f"row {k}" for k in range(3) for _ in range(2)]
     (error,) = map(json.loads, Path(f"{output}.errors.jsonl").read_text().splitlines())
     assert error["row"] == 2
-    # The scores name the group, where the row could be read as one, with what is wrong alone.
+    assert error["group_id"] == group_id
     left_out = read_left_out(output)
-    assert left_out == ({error["group_id"]: ANY} if error["group_id"] else {})
-    assert all(error["error"].endswith(f"): {reason}") for reason in left_out.values())
+    assert left_out == ({group_id: ANY} if group_id else {})
+    assert all(error["error"].endswith(reason) for reason in left_out.values())
     with pytest.raises(UserError, match=words):
         raise UserError(error["error"])
 
@@ -332,10 +351,21 @@ def test_a_row_whose_reward_is_no_number_is_left_out_alone(
 def test_scores_of_no_row_are_not_written(score, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "rows.jsonl", ["{", "["])
     with pytest.raises(
-        UserError, match=r"none of the 2 rows could be scored; the first one is .*row 1"
+        UserError,
+        match=r"none of the 2 rows could be scored; .*errors\.jsonl says why, the first .*row 1",
     ):
         score(path, "--on-error", "skip")
     assert not list(tmp_path.glob("*scores*.parquet"))
+    lines = (tmp_path / "scores.parquet.errors.jsonl").read_text().splitlines()
+    assert [json.loads(line)["row"] for line in lines] == [1, 2]
+
+
+def test_an_id_is_taken_by_a_row_that_is_left_out_too(score, tmp_path: Path) -> None:
+    """Else one id would have scores and a reason why it has none."""
+    path = write_lines(tmp_path / "pairs.jsonl", [{**ROWS[0], "chosen": ""}, *ROWS[:2]])
+    output = score(path, "--on-error", "skip")
+    assert set(pq.read_table(output)["group_id"].to_pylist()) == {"row 1"}
+    assert list(read_left_out(output)) == ["pairs.jsonl/2", "row 0"]
 
 
 def test_the_list_of_skipped_rows_goes_when_there_are_none(score, tmp_path: Path) -> None:
@@ -464,5 +494,34 @@ def test_several_files_are_scored_by_one_process(
     main()
     assert [p.read_bytes() for p in together] == [p.read_bytes() for p in alone]
     monkeypatch.setattr(sys, "argv", ["score", *map(str, arguments[:-1])])
-    with pytest.raises(UserError, match="must name as many files"):
+    with pytest.raises(UserError, match="--input names 2 files, --output 1; give each input"):
         main()
+    monkeypatch.setattr(sys, "argv", ["score", *map(str, [*arguments[:-1], together[0]])])
+    with pytest.raises(UserError, match=r"together 0\.parquet is to be written twice"):
+        main()
+
+
+def test_options_may_be_repeated_for_each_file(
+    score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [write_lines(tmp_path / f"{k}.jsonl", part) for k, part in enumerate((ROWS, [GROUP]))]
+    score(files[0], "--input", str(files[1]), "--output", str(tmp_path / "1.parquet"))
+    assert names(tmp_path) == {"0.jsonl", "1.jsonl", "scores.parquet", "1.parquet"}
+
+
+@pytest.mark.parametrize(
+    ("output", "card", "words"),
+    [
+        ("scores.csv", "card.json", r"scores\.csv does not end with \.parquet, which is written"),
+        ("folder.parquet", "card.json", r"folder\.parquet is a folder, but a file is to be"),
+        ("scores.parquet", "folder.parquet", r"folder\.parquet is a folder, but a file is to be"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_the_model_is_looked_for(
+    score, tmp_path: Path, output: str, card: str, words: str
+) -> None:
+    path = write_lines(tmp_path / "pairs.jsonl", ROWS)
+    (tmp_path / "folder.parquet").mkdir()
+    with pytest.raises(UserError, match=words):
+        score(path, "--model", "no/such/model", "--card", str(tmp_path / card), output=output)
+    assert names(tmp_path) == {"pairs.jsonl", "folder.parquet"}

@@ -283,7 +283,10 @@ def test_a_model_must_be_a_folder_or_an_id(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no model \(no config\.json\)"):
         open_reward_model(tmp_path)
     with pytest.raises(UserError, match="is neither a folder nor an id of the hub"):
-        open_reward_model("no/such/folder")
+        open_reward_model("nosuchmodel")
+    for path in ("no/such/folder", "./model", "/no/model", "model/"):
+        with pytest.raises(UserError, match=f"there is no folder {path}; train the model or"):
+            open_reward_model(path)
 
 
 @pytest.mark.parametrize("revision", [None, "main", "0123456"])

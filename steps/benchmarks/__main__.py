@@ -25,6 +25,7 @@ from steps.errors import UserError, run_command
 from steps.files import read_json
 from steps.groups.raw import SOURCE_FILE
 from steps.groups.schema import read_groups
+from steps.outputs import check_ending, check_outputs
 from steps.provenance import RunCard
 
 
@@ -130,6 +131,10 @@ def _score(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     arguments = _parser().parse_args()
+    check_ending(arguments.output, ".csv" if arguments.what == "score" else ".parquet")
+    given = {name: value for name, value in vars(arguments).items() if isinstance(value, Path)}
+    written = [given.pop("output"), given.pop("card", None)]
+    check_outputs(written, given.values())
     {"groups": _groups, "items": _items, "score": _score}[arguments.what](arguments)
 
 

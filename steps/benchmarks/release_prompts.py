@@ -20,6 +20,7 @@ from steps.errors import UserError, run_command
 from steps.files import write_json
 from steps.groups.raw import RawTable
 from steps.groups.schema import PromptGroup, write_groups
+from steps.outputs import check_outputs
 from steps.provenance import RunCard
 
 COMMAND = "python -m steps.download prompts"
@@ -28,6 +29,8 @@ DIGITS = 16  # of the hash that names a prompt
 
 def main() -> None:
     arguments = _parser().parse_args()
+    read = [arguments.experiment, arguments.raw, arguments.hashes]
+    check_outputs([arguments.card], read, arguments.output)
     experiment = load_experiment(arguments.experiment)
     prompts = experiment.policy.prompts
     card = RunCard(

@@ -1,11 +1,13 @@
 """From the rows of a benchmark to prompt groups.
 
 The rows that the download step fetched must be as many as are published. A file of one's own may
-hold some subsets only, or some of their rows: the scores then say what is missing. A row with an
-empty text is left out and listed; a row of another shape stops the step.
+hold some subsets only, or some of their rows: the scores then say what is missing. More rows than
+published stop the step, as does a row of another shape; one with an empty text is left out and
+listed.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +59,8 @@ def local_groups(benchmark: Benchmark, path: Path) -> tuple[list[PromptGroup], l
     """Read a file in the benchmark's layout, JSONL (also .gz) or parquet, as `benchmark_groups`.
 
     Raises:
-        UserError: the file is missing or damaged, or a row is not as it should be.
+        UserError: the file is missing or damaged, a row is not as it should be, or a subset has
+            more rows than the publisher's.
     """
     groups = []
     for number, row in read_rows(path):
@@ -69,7 +72,19 @@ def local_groups(benchmark: Benchmark, path: Path) -> tuple[list[PromptGroup], l
                 raise UserError(f"{place}: the key '{column}' is missing; add it")
         groups.append(benchmark.group(dict.fromkeys(benchmark.optional) | row, place))
     _check_subsets(benchmark, list(benchmark.subsets), groups, path)
+    published = {name: subset.rows for name, subset in benchmark.subsets.items()}
+    refuse_more_rows(Counter(group.category for group in groups), published, str(path))
     return _whole(groups, path)
+
+
+def refuse_more_rows(found: Mapping[str, int], published: Mapping[str, int], where: str) -> None:
+    """Raise a `UserError` naming ``where`` if a subset has more rows than are published."""
+    for name, rows in found.items():
+        if rows > published[name]:
+            raise UserError(
+                f"{where}: the subset '{name}' has {rows} rows, but only {published[name]} are "
+                "published; remove those that are repeated or of another subset"
+            )
 
 
 def _whole(groups: list[PromptGroup], path: Path) -> tuple[list[PromptGroup], list[LeftOut]]:

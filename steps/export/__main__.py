@@ -14,6 +14,7 @@ from steps.config import load_experiment
 from steps.errors import run_command
 from steps.export.published import GUIDE
 from steps.export.push import push_main
+from steps.outputs import check_outputs
 from steps.provenance import RunCard
 
 
@@ -32,6 +33,8 @@ def main() -> None:
     parser.add_argument("--training-card", type=Path, help="run card of the train step")
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
     arguments = parser.parse_args()
+    read = [arguments.model, arguments.experiment, arguments.evaluation, arguments.training_card]
+    check_outputs([arguments.card], read, arguments.output)
 
     from steps.export.folder import export_model  # takes seconds, which `push` does not need
 

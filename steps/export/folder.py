@@ -36,6 +36,11 @@ def export_model(
     """
     if evaluation is not None and experiment is None:
         raise UserError("--evaluation needs --experiment, which says what was evaluated; give both")
+    if evaluation is not None and not evaluation.is_dir():
+        raise UserError(
+            f"{evaluation} is not there; evaluate first (`snakemake tables`, or by hand `python -m "
+            "steps.evaluate`), or leave --evaluation out"
+        )
     source = open_source(model)
     weights = read_weights(source)
     method, seed = source.facts["method"], source.facts["seed"]

@@ -29,6 +29,18 @@ from steps.groups.schema import PromptGroup, Response
 EXTENSIONS = (".jsonl", ".jsonl.gz", ".parquet")
 
 
+class RowError(UserError):
+    """What is wrong with one row alone.
+
+    Attributes:
+        group_id: that the row has, or would have; None where it is no object with keys.
+    """
+
+    def __init__(self, message: str, group_id: str | None):
+        super().__init__(message)
+        self.group_id = group_id
+
+
 def read_file(path: Path, notes: list[str] | None = None) -> list[PromptGroup]:
     """Read a file of groups or pairs; the pairs of a prompt become a group of scored responses.
 
@@ -58,7 +70,7 @@ def read_uncleaned(path: Path, notes: list[str] | None = None) -> dict[int, Prom
 
 def iterate_file(
     path: Path, notes: list[str] | None = None
-) -> Iterator[tuple[int, PromptGroup | UserError]]:
+) -> Iterator[tuple[int, PromptGroup | RowError]]:
     """Yield number and group of each row, or what is wrong with that row alone.
 
     Rows are read one after the other; what grows with their number is a short hash of each id.
@@ -71,18 +83,21 @@ def iterate_file(
     path = Path(path)
     number, first_row, ignored = 0, {}, IgnoredKeys()
     for number, row in read_rows(path, keep_bad=True):
-        place = f"{path}: row {number}"
+        place, group_id = f"{path}: row {number}", None
         try:
-            group = _Row(row, place).group(f"{path.name}/{number}", path.name)
-            digest = hashlib.blake2b(group.group_id.encode(), digest_size=8).digest()
+            parsed = _Row(row, place)
+            group_id = f"{path.name}/{number}"
+            own = parsed.identifier() or group_id
+            digest = hashlib.blake2b(own.encode(), digest_size=8).digest()
             first = first_row.setdefault(digest, number)
             if first != number:
                 raise UserError(
-                    f"{place}: the id '{group.group_id}' is that of row {first} too; give each row "
-                    "its own"
+                    f"{place}: the id '{own}' is that of row {first} too; give each row its own"
                 )
+            group_id = own
+            group = parsed.group(group_id, path.name)
         except UserError as error:
-            yield number, error
+            yield number, RowError(str(error), group_id)
             continue
         ignored.add(row)
         yield number, group
@@ -103,7 +118,7 @@ def read_rows(path: Path, keep_bad: bool = False) -> Iterator[tuple[int, Any]]:
     if not path.name.endswith(EXTENSIONS):
         raise UserError(f"{path}: unknown file type; give one of {', '.join(EXTENSIONS)}")
     if not path.is_file():
-        raise UserError(f"{path} is not there; correct the path in the experiment file")
+        raise UserError(f"{path} is not there; correct the path")
     if path.name.endswith(".parquet"):
         yield from _parquet_rows(path)
         return
@@ -162,7 +177,7 @@ class _Row:
         self.values, self.place = values, place
         self.known = known or (GROUP_KEYS if "responses" in values else PAIR_KEYS)
 
-    def group(self, default_id: str, source: str) -> PromptGroup:
+    def group(self, group_id: str, source: str) -> PromptGroup:
         """Read the row as a group or a pair."""
         if "responses" in self.values:
             responses = self._responses()
@@ -175,7 +190,7 @@ class _Row:
                 f"(a pair) is there{hint}"
             )
         return PromptGroup(
-            group_id=self._identifier() or default_id,
+            group_id=group_id,
             source=self._text("source", required=False) or source,
             category=self._first("category", "subset") or "all",
             prompt=self._text("prompt"),
@@ -229,7 +244,8 @@ class _Row:
             Response(rejected, score=0.0, model=models[1], pair=0),
         )
 
-    def _identifier(self) -> str | None:
+    def identifier(self) -> str | None:
+        """Return the row's own id, if it has one."""
         for key in ("group_id", "id"):
             value = self.values.get(key)
             if isinstance(value, int) and not isinstance(value, bool):

@@ -16,6 +16,7 @@ from steps.errors import UserError
 from steps.files import atomic_path, write_json
 from steps.groups.order import has_order
 from steps.groups.schema import PromptGroup, Response, read_groups, write_groups
+from steps.outputs import check_outputs
 from steps.progress import Progress
 
 
@@ -229,6 +230,8 @@ def run(arguments: argparse.Namespace) -> None:
     from steps.config import load_experiment
     from steps.provenance import RunCard
 
+    read = [arguments.experiment, arguments.prepared, arguments.backbone]
+    check_outputs([arguments.card], read, arguments.output)
     experiment = load_experiment(arguments.experiment)
     labels = experiment.training.labels
     settings = experiment.selection.model_dump() | {"labels": labels}

@@ -7,6 +7,7 @@ from pathlib import Path
 from steps.config import load_experiment
 from steps.errors import UserError, run_command
 from steps.groups.schema import read_groups
+from steps.outputs import check_outputs
 from steps.pairs.make import make_pairs
 from steps.pairs.schema import write_pairs
 from steps.provenance import RunCard
@@ -24,6 +25,8 @@ def main() -> None:
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
     parser.add_argument("--experiment", type=Path, help="config/<name>.yaml, for the card alone")
     arguments = parser.parse_args()
+    read = [arguments.groups, arguments.experiment]
+    check_outputs([arguments.output, arguments.card], read)
 
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None
     card = RunCard(

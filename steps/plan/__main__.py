@@ -9,6 +9,7 @@ from steps.config import load_experiment
 from steps.config.load import load_extended
 from steps.errors import run_command
 from steps.files import write_json
+from steps.outputs import check_outputs
 from steps.plan.machine import this_machine
 from steps.plan.make import make_plan
 from steps.plan.report import report
@@ -27,6 +28,7 @@ def main() -> None:
         "--no-probe", action="store_true", help="measure nothing: no hours, done in seconds"
     )
     arguments = parser.parse_args()
+    check_outputs([arguments.output], [arguments.experiment])
 
     experiment = load_experiment(arguments.experiment)
     torch.set_num_threads(experiment.threads)

@@ -14,6 +14,7 @@ from steps.errors import run_command
 from steps.files import write_json
 from steps.groups.leaks import drop_matching_prompts
 from steps.groups.schema import read_groups
+from steps.outputs import check_outputs
 from steps.policy.schema import write_policy_pairs
 from steps.preferences.rewards import read_rewards
 from steps.preferences.select import select_pairs
@@ -23,6 +24,8 @@ from steps.sample.settings import asked, sampling_for
 
 def main() -> None:
     arguments = _parser().parse_args()
+    read = [arguments.experiment, arguments.groups, arguments.scores, *arguments.evaluation]
+    check_outputs([arguments.output, arguments.report, arguments.card], read)
     experiment = load_experiment(arguments.experiment)
     sampling = sampling_for(experiment, "pairs")
     settings = experiment.policy.pairs

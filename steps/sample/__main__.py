@@ -21,6 +21,7 @@ from steps.errors import run_command
 from steps.files import remove
 from steps.groups.schema import read_groups, write_groups
 from steps.lock import only_writer
+from steps.outputs import check_outputs
 from steps.provenance import RunCard
 from steps.sample.backend import Backend, Request, plan_batches
 from steps.sample.requests import make_requests
@@ -34,6 +35,8 @@ CODE = (".", "sample")
 
 def main() -> None:
     arguments = _parser().parse_args()
+    read = [arguments.experiment, arguments.model, arguments.groups]
+    check_outputs([arguments.output, arguments.card], read)
     experiment = load_experiment(arguments.experiment)
     sampling = sampling_for(experiment, arguments.use)
     torch.set_num_threads(experiment.threads)

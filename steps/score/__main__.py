@@ -11,6 +11,7 @@ from pathlib import Path
 from steps.config import load_experiment
 from steps.errors import UserError, run_command
 from steps.groups.files import iterate_file
+from steps.outputs import check_ending, check_outputs
 from steps.provenance import RunCard
 from steps.score.model_files import find_model
 
@@ -18,7 +19,14 @@ from steps.score.model_files import find_model
 def main() -> None:
     arguments = _parser().parse_args()
     if len(arguments.input) != len(arguments.output):
-        raise UserError("--input and --output must name as many files")
+        raise UserError(
+            f"--input names {len(arguments.input)} files, --output {len(arguments.output)}; give "
+            "each input an output of its own"
+        )
+    for path in arguments.output:
+        check_ending(path, ".parquet")
+    read = [*arguments.input, Path(arguments.model), arguments.experiment]
+    check_outputs([*arguments.output, arguments.card], read)
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None
     settings = {k: str(v) for k, v in vars(arguments).items() if k not in ("card", "experiment")}
     # A model of the hub is known by its commit.
@@ -46,10 +54,20 @@ def _parser() -> argparse.ArgumentParser:
         help="run the code that comes with the model; on the hub only at a full commit hash",
     )
     parser.add_argument(
-        "--input", type=Path, nargs="+", required=True, help="files: .jsonl, .jsonl.gz or .parquet"
+        "--input",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        help="files: .jsonl, .jsonl.gz or .parquet",
     )
     parser.add_argument(
-        "--output", type=Path, nargs="+", required=True, help="scores to write of each (parquet)"
+        "--output",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        help="scores to write of each (.parquet)",
     )
     parser.add_argument("--token-rewards", action="store_true", help="write them too")
     parser.add_argument(

@@ -12,6 +12,7 @@ from steps.config import load_experiment
 from steps.device import best_device, working_dtype
 from steps.errors import UserError, run_command
 from steps.groups.schema import PromptGroup, read_groups
+from steps.outputs import check_outputs
 from steps.provenance import RunCard
 from steps.score.cached import score_groups
 from steps.score.model_files import FACTS, ModelFiles, find_model
@@ -37,6 +38,8 @@ def main() -> None:
     )
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
     arguments = parser.parse_args()
+    read = [arguments.experiment, arguments.model, arguments.groups, arguments.cache]
+    check_outputs([arguments.card], read, arguments.output)
 
     experiment = load_experiment(arguments.experiment)
     torch.set_num_threads(experiment.threads)

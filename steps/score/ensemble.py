@@ -14,6 +14,7 @@ import pandas as pd
 from steps.config import load_experiment
 from steps.errors import UserError, run_command
 from steps.objectives.ensemble import reduce_rewards
+from steps.outputs import check_outputs
 from steps.provenance import RunCard
 from steps.score.schema import Origin, read_origin, read_scores, write_score_sets
 
@@ -36,6 +37,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for <set>.parquet")
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
     arguments = parser.parse_args()
+    read = [arguments.experiment, *arguments.members]
+    check_outputs([arguments.card], read, arguments.output)
 
     members: list[Path] = arguments.members
     if len({folder.resolve() for folder in members}) < max(2, len(members)):

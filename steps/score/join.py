@@ -35,6 +35,8 @@ class Written:
 def join_parts(folder: Path, schema: pa.Schema, output: Path) -> Written:
     """Write the output from the parts, and the list of skipped rows where there are any.
 
+    Where no row has a score, that list alone is written.
+
     Args:
         folder: holds the parts, whose names are in the order of their rows.
         schema: of the output.
@@ -52,15 +54,17 @@ def join_parts(folder: Path, schema: pa.Schema, output: Path) -> Written:
         left_out |= read_facts(part)["left_out"]
     errors_file = output.with_name(output.name + ".errors.jsonl")
     with ExitStack() as stack:
-        temporary = stack.enter_context(atomic_path(output))
         listing = stack.enter_context(atomic_path(errors_file))
         skipped, first = _write_errors(parts, listing)
-        rows, tokens = _write_rows(parts, with_left_out(schema, left_out), temporary)
-        if skipped and not rows:
-            raise UserError(
-                f"{output} is not written, for none of the {skipped} rows could be scored; the "
-                f"first one is {first}"
-            )
+        any_row = any(pq.read_metadata(part).num_rows for part in parts)
+        if any_row:
+            temporary = stack.enter_context(atomic_path(output))
+            tokens = _write_rows(parts, with_left_out(schema, left_out), temporary)
+    if not any_row:
+        raise UserError(
+            f"{output} is not written, for none of the {skipped} rows could be scored; "
+            f"{errors_file} says why, the first one is {first}"
+        )
     if not skipped:
         remove(errors_file)
     return Written([output, errors_file] if skipped else [output], tokens, skipped)
@@ -77,18 +81,17 @@ def _write_errors(parts: list[Path], listing: Path) -> tuple[int, str]:
     return count, first
 
 
-def _write_rows(parts: list[Path], schema: pa.Schema, path: Path) -> tuple[int, int]:
-    """Write the rows of all parts; return how many there are, and their tokens."""
-    rows = tokens = size = 0
+def _write_rows(parts: list[Path], schema: pa.Schema, path: Path) -> int:
+    """Write the rows of all parts; return how many tokens they have."""
+    tokens = size = 0
     waiting: list[pa.Table] = []
     with pq.ParquetWriter(path, schema) as writer:
         for part in parts:
             table = read_table(part, schema)
-            rows += len(table)
             tokens += int(table["n_tokens"].to_numpy().sum())
             size += table.nbytes
             waiting.append(table)
             if size >= BYTES_PER_ROW_GROUP or part == parts[-1]:
                 writer.write_table(pa.concat_tables(waiting))
                 waiting, size = [], 0
-    return rows, tokens
+    return tokens

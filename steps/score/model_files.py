@@ -57,7 +57,9 @@ def find_model(
         if revision is not None:
             raise UserError(f"{source} is a local folder, which has no revision; leave it out")
         return _describe(Path(source))
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
+    if not re.fullmatch(r"\w[\w.-]*/[\w.-]+", str(source)):
+        if "/" in str(source):  # no id has that form
+            raise UserError(f"there is no folder {source}; train the model or correct the path")
         raise UserError(f"{source} is neither a folder nor an id of the hub; correct it")
     if trust_remote_code and not re.fullmatch("[0-9a-f]{40}", revision or ""):
         raise UserError(

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from steps.errors import UserError
 from steps.files import read_json, refuse_foreign_files, remove, write_json
-from steps.groups.files import iterate_file
+from steps.groups.files import RowError, iterate_file
 from steps.groups.schema import PromptGroup
 from steps.lock import only_writer
 from steps.progress import Progress
@@ -24,7 +24,7 @@ from steps.score.schema import rewards_schema
 from steps.score.stream import ScoredGroup, score_stream
 
 RESPONSES_PER_PART = 128  # about what a kill costs
-Row = tuple[int, PromptGroup | UserError]
+Row = tuple[int, PromptGroup | RowError]
 
 
 @dataclass(frozen=True)
@@ -116,22 +116,24 @@ def _score_part(
     errors: list[dict] = []
     left_out: dict[str, str] = {}  # by group_id
 
-    def complain(number: int, group_id: str | None, message: str) -> None:
+    def complain(number: int, group_id: str | None, place: str, error: UserError) -> None:
+        message = place + str(error)
         if not job.skip:
             raise UserError(message)
         errors.append({"row": number, "group_id": group_id, "error": message})
+        if group_id is not None:
+            left_out[group_id] = str(error)
         progress.advance(1)
 
     def complain_of_group(group: PromptGroup, error: UserError) -> None:
         number = numbers[group.group_id]
-        place = f"{job.path}: row {number} (group '{group.group_id}')"
-        complain(number, group.group_id, f"{place}: {error}")
-        left_out[group.group_id] = str(error)
+        place = f"{job.path}: row {number} (group '{group.group_id}'): "
+        complain(number, group.group_id, place, error)
 
     groups = []
     for number, group in rows:
-        if isinstance(group, UserError):
-            complain(number, None, str(group))
+        if isinstance(group, RowError):
+            complain(number, group.group_id, "", group)
         else:
             groups.append(group)
     records = []
