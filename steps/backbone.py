@@ -33,8 +33,9 @@ SUPPORTED = ("llama", "gemma", "qwen2")
 
 def _trusts(folder: Path, experiment: Experiment) -> bool:
     """Whether the experiment lets code that comes with the model of a folder run."""
-    generator = experiment.generator_model
-    source = generator if Path(folder) == model_folder(generator) else experiment.backbone
+    others = [experiment.generator_model, *(s.model for s in experiment.sampled_sets.values())]
+    known = {model_folder(model): model for model in reversed(others)}
+    source = known.get(Path(folder), experiment.backbone)
     return isinstance(source, HubBackbone) and source.trust_remote_code
 
 

@@ -48,11 +48,11 @@ class Hub:
     asked: list[str] = field(default_factory=list)
     go_on: threading.Event = field(default_factory=threading.Event)
 
-    def start(self, folder: Path, *arguments: str) -> subprocess.Popen:
-        """Start ``python -m`` with ``arguments`` in the root, with this hub as the only one."""
+    def environment(self, folder: Path) -> dict[str, str]:
+        """Return the environment of a process for which this hub is the only one."""
         # What is set for the developer's own use of the hub, a token among it, stays out.
         own = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TRANSFORMERS_"))}
-        environment = own | {
+        return own | {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(folder / "hf"),
             "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -62,6 +62,9 @@ class Hub:
             "NO_PROXY": "127.0.0.1",
             "OMP_NUM_THREADS": "1",
         }
+
+    def start(self, folder: Path, *arguments: str) -> subprocess.Popen:
+        """Start ``python -m`` with ``arguments`` in the root, with this hub as the only one."""
         command = [sys.executable, "-m", *arguments]
         return subprocess.Popen(
             command,
@@ -69,7 +72,7 @@ class Hub:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment,
+            env=self.environment(folder),
         )
 
     def run(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess:

@@ -67,6 +67,12 @@ def prm800k(problems: dict) -> dict:
     return {"source": "prm800k", "problems": problems, "samples": "samples.jsonl"}
 
 
+def further(**keys):
+    """An evaluation set whose solutions are sampled."""
+    section = {"model": {"source": "tiny"}, "sampling": SOLUTIONS} | keys
+    return put(None, "data", prm800k(HUB_PROBLEMS) | {"evaluation": {"math": section}})
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_experiments_are_valid(name: str) -> None:
     experiment = load_experiment(ROOT / f"config/{name}.yaml")
@@ -140,6 +146,19 @@ def test_shipped_experiments_are_valid(name: str) -> None:
         (
             put(None, "data", prm800k({"source": "local", "path": "no.jsonl"})),
             ["data.problems.path", "no.jsonl", "phase2_train.jsonl"],
+        ),
+        (
+            further(first=6, problems=HUB_PROBLEMS | {"fil": "c"}),
+            ["unknown key 'data.evaluation.math.problems.fil'", "'file'"],
+        ),
+        (further(problems=HUB_PROBLEMS), ["the key 'data.evaluation.math.first' is missing"]),
+        (
+            further(first=6, problems=HUB_PROBLEMS, model={"source": "tyni"}),
+            ["data.evaluation.math.model.source", "'tiny'"],
+        ),
+        (
+            put(None, "data", prm800k(HUB_PROBLEMS) | {"evaluation": {"math": 5}}),
+            ["data.evaluation.math must be a section of keys and values (it is 5)"],
         ),
         (
             put(None, "backbone", {"source": "hub", "id": "a/b", "trust_remote_code": True}),
@@ -386,7 +405,7 @@ def test_further_sets_do_not_sample_the_solutions_again(tmp_path: Path) -> None:
     data = {"source": "prm800k", "problems": problems, "sampling": SOLUTIONS}
     data["evaluation"] = {"math": str(tmp_path / "math.jsonl")}
     experiment = load_experiment(broken(tmp_path, put(None, "data", data)))
-    assert problem_files(experiment) == [problems["path"]]
+    assert problem_files(experiment, "train") == {"raw": [], "own": [problems["path"]]}
     assert set(raw_data(experiment)["own"]) == {problems["path"], data["evaluation"]["math"]}
     (tmp_path / "math.jsonl").unlink()
     with pytest.raises(WorkflowError, match=r"data\.evaluation\.math: .*math\.jsonl is not there"):

@@ -16,14 +16,13 @@ from steps.backbone import load_tokenizer
 from steps.chat import ChatFormat
 from steps.config import load_experiment
 from steps.config.hub_data import HubProblems, LocalProblems, Prm800kData, SkyworkData
-from steps.config.sampling import SolutionSampling
 from steps.errors import UserError
 from steps.files import write_json
 from steps.groups.__main__ import main as groups_main
 from steps.groups.grading.boxed import boxed_answer, grade_boxed
 from steps.groups.hub_sets import hub_sets
 from steps.groups.leaks import drop_shared_prompts
-from steps.groups.prm800k import prm800k_groups, read_problems, split_validation
+from steps.groups.prm800k import read_problems, solution_groups, split_validation
 from steps.groups.schema import PromptGroup, Response, check_groups, read_groups
 from steps.groups.skywork import skywork_groups
 from steps.groups.unified_feedback import SUMMARY_INSTRUCTION, unified_feedback_groups
@@ -192,28 +191,28 @@ def samples(path: Path, prompts: list[str]) -> Path:
     return path
 
 
-def test_solutions_of_prm800k_are_graded(tmp_path: Path) -> None:
+def test_solutions_are_graded(tmp_path: Path) -> None:
     file = tmp_path / "phase2_train.jsonl"
     file.write_text(problem_lines(10))
     problems = read_problems(file, 4)
     assert list(problems.items())[-1] == ("3 + 1?", "4")
     left_out: Counter = Counter()
     given = samples(tmp_path / "samples.jsonl", ["0 + 1?", "6 + 1?", "2 + 1?\n"])
-    groups = prm800k_groups(problems, given, left_out)
+    groups = solution_groups(problems, given, "some", left_out)
     assert [[r.correct for r in g.responses] for g in groups] == [
         [True, False, False],
         [False, False, False],
     ]
-    assert groups[0].answer == "1"
+    assert (groups[0].answer, groups[0].source) == ("1", "some")
     assert left_out == {
         "sampled prompts that are none of the problems": 1,
         "problems without a sampled solution": 2,
     }
     again = samples(tmp_path / "samples.jsonl", ["0 + 1?", "0 + 1?"])
-    (merged,) = prm800k_groups(problems, again, Counter())
+    (merged,) = solution_groups(problems, again, "some", Counter())
     assert merged.responses == groups[0].responses * 2
     with pytest.raises(UserError, match="no prompt of"):
-        prm800k_groups({"other": "1"}, given, Counter())
+        solution_groups({"other": "1"}, given, "some", Counter())
 
 
 def test_prm800k_is_split_by_problem(tmp_path: Path) -> None:
@@ -235,10 +234,12 @@ def test_prm800k_is_split_by_problem(tmp_path: Path) -> None:
     ("content", "first", "message"),
     [
         (None, 2, "is not there"),
-        ("version https://git-lfs.github.com/spec/v1\n", 2, "line 1 is not a line of PRM800K"),
-        ('{"question": {"problem": "a"}}\n', 2, "line 1 is not a line of PRM800K"),
+        ("version https://git-lfs.github.com/spec/v1\n", 2, "line 1 has neither question.problem"),
+        ('{"question": {"problem": "a"}}\n', 2, "line 1 has neither .* nor problem and answer"),
+        ('{"problem": "a", "solution": "b"}\n', 2, "line 1 has neither .*; name another file"),
+        ("7\n", 2, "line 1 has neither"),
         ('{"question": {"problem": "a", "ground_truth_answer": null}}\n', 2, "line 1: the problem"),
-        (problem_lines(3), 4, "has 3 distinct problems, data.first asks for 4"),
+        (problem_lines(3), 4, "has 3 distinct problems, `first` asks for 4"),
     ],
 )
 def test_a_bad_file_of_problems_is_named(tmp_path: Path, content, first, message: str) -> None:
@@ -253,10 +254,6 @@ def test_missing_samples_are_one_sentence(tmp_path: Path) -> None:
     problems = HubProblems(source="hub", id="a/b", file="f.jsonl")
     data = Prm800kData(source="prm800k", problems=problems, samples=str(tmp_path / "no.jsonl"))
     with pytest.raises(UserError, match=r"data\.samples: .*no\.jsonl is not there; correct"):
-        hub_sets(data, [tmp_path])
-    sampling = SolutionSampling(samples=2, max_new_tokens=8)
-    data = Prm800kData(source="prm800k", problems=problems, sampling=sampling)
-    with pytest.raises(UserError, match=r"give the sampled solutions with --solutions"):
         hub_sets(data, [tmp_path])
 
 

@@ -9,10 +9,11 @@ from math import ceil
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from steps.config.backbones import Backbone
 from steps.config.sampling import SolutionSampling
-from steps.config.section import Commit, Name, Section
+from steps.config.section import SECTION_TAG, Commit, Name, Section
 from steps.errors import UserError
 
 # Known numbers of rows, rounded up, for what is planned before a set is there.
@@ -32,6 +33,26 @@ class Size:
     responses: int
 
 
+class LocalProblems(Section):
+    """A file of problems on this machine."""
+
+    source: Literal["local"]
+    path: str
+
+
+class HubProblems(Section):
+    """A file of problems in a data set of the hub."""
+
+    source: Literal["hub"]
+    id: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    file: str
+    revision: Commit | None = None
+
+
+# JSON lines of PRM800K or of MATH, see `steps.groups.prm800k.read_problems`.
+Problems = Annotated[LocalProblems | HubProblems, Field(discriminator="source")]
+
+
 @dataclass(frozen=True)
 class HubSet:
     """A data set to fetch.
@@ -41,12 +62,14 @@ class HubSet:
         slug: its name in the folder's name.
         revision: the pinned commit; None = the main branch.
         key: the key of the experiment file that pins it.
+        problems: the one file of it that is fetched; None = tables.
     """
 
     kind: str
     slug: str
     revision: str | None
     key: str = "data.revision"
+    problems: HubProblems | None = None
 
     @property
     def folder(self) -> Path:
@@ -116,34 +139,38 @@ class SkyworkData(HubData):
         return {"train": _pairs(train), "validation": _pairs(held_out)}
 
 
-class LocalProblems(Section):
-    """PRM800K's phase2_train.jsonl on this machine."""
+class SampledSet(Section):
+    """Problems, and how a language model shall write solutions of them."""
 
-    source: Literal["local"]
-    path: str
+    problems: Problems
+    first: int = Field(ge=1)  # so many distinct problems, in the file's order
+    model: Backbone
+    sampling: SolutionSampling
 
 
-class HubProblems(Section):
-    """PRM800K's phase2_train.jsonl in a data set of the hub."""
+def _text_or_section(entry: object) -> str:
+    return "text" if isinstance(entry, str) else SECTION_TAG
 
-    source: Literal["hub"]
-    id: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
-    file: str
-    revision: Commit | None = None
+
+# A file of groups with `answer`, or problems whose solutions are sampled.
+FurtherSet = Annotated[
+    Annotated[str, Tag("text")] | Annotated[SampledSet, Tag(SECTION_TAG)],
+    Discriminator(_text_or_section),
+]
 
 
 class Prm800kData(HubData):
     """Problems of PRM800K with a generator's solutions, graded by their boxed answers."""
 
     source: Literal["prm800k"]
-    problems: Annotated[LocalProblems | HubProblems, Field(discriminator="source")]
+    problems: Problems  # phase2_train.jsonl
     first: int = Field(10_000, ge=2)  # so many distinct problems, in the file's order
     # The solutions: how the generator's model (before fine-tuning) shall write them, or a file of
     # groups that has them (JSONL, also .gz, or parquet). Their labels are made here.
     sampling: SolutionSampling | None = None
     samples: str | None = None
-    # Further evaluation sets: files of groups with `answer`, graded like the solutions.
-    evaluation: dict[Name, str] = Field({})
+    # Further evaluation sets, graded like the solutions.
+    evaluation: dict[Name, FurtherSet] = Field({})
     validation_share: float = Field(0.1, gt=0, lt=1)  # of the problems
     split_seed: int = 0
 
@@ -160,27 +187,48 @@ class Prm800kData(HubData):
         return ["validation", *self.evaluation]
 
     @property
+    def sampled_evaluation(self) -> dict[str, SampledSet]:
+        """The further evaluation sets whose solutions are sampled."""
+        return {name: e for name, e in self.evaluation.items() if isinstance(e, SampledSet)}
+
+    @property
     def own_files(self) -> dict[str, str]:
         """The user's files, by the key that names each."""
-        files = {f"data.evaluation.{name}": path for name, path in self.evaluation.items()}
+        given = self.evaluation.items()
+        files = {f"data.evaluation.{name}": e for name, e in given if isinstance(e, str)}
         if self.samples is not None:
             files["data.samples"] = self.samples
-        if isinstance(self.problems, LocalProblems):
-            files["data.problems.path"] = self.problems.path
+        for _, key, problems in self._problems():
+            if isinstance(problems, LocalProblems):
+                files[f"{key}.path"] = problems.path
         return files
 
     def hub_sets(self) -> list[HubSet]:
-        if isinstance(self.problems, LocalProblems):
-            return []
-        slug = f"{self.problems.id}/{self.problems.file}".replace("/", "--")
-        return [HubSet("prm800k", slug, self.problems.revision, "data.problems.revision")]
+        """Each file once, though two sets may have the same problems."""
+        sets: dict[HubProblems, HubSet] = {}
+        for kind, key, problems in self._problems():
+            if isinstance(problems, HubProblems):
+                slug = f"{problems.id}/{problems.file}".replace("/", "--")
+                fetched = HubSet(kind, slug, problems.revision, f"{key}.revision", problems)
+                sets.setdefault(problems, fetched)
+        return list(sets.values())
+
+    def _problems(self) -> list[tuple[str, str, Problems]]:
+        """What the download step calls each file of problems, its key, and where it is."""
+        further = [
+            (f"evaluation.{name}", f"data.evaluation.{name}.problems", entry.problems)
+            for name, entry in self.sampled_evaluation.items()
+        ]
+        return [("prm800k", "data.problems", self.problems), *further]
 
     def most(self) -> dict[str, Size]:
         """With as many solutions a problem as are sampled; in a file, as the release has."""
         solutions = self.sampling.samples if self.sampling else SOLUTIONS_PER_PROBLEM
         held_out = max(round(self.validation_share * self.first), 1)
         sizes = {"train": self.first - held_out, "validation": held_out}
-        return {name: Size(n, solutions * n) for name, n in sizes.items()}
+        most = {name: Size(n, solutions * n) for name, n in sizes.items()}
+        further = self.sampled_evaluation.items()
+        return most | {name: Size(e.first, e.sampling.samples * e.first) for name, e in further}
 
     def check_files(self) -> None:
         """Raise a `UserError` if one of the user's files is not there."""

@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from steps.config.schema import Experiment
-from steps.config.section import NAME_PATTERN
+from steps.config.section import NAME_PATTERN, SECTION_TAG
 from steps.errors import nearest
 
 _PATTERNS = {
@@ -124,11 +124,14 @@ def _name(where: list[str | int]) -> str:
 def _follow(content: Any, location: list[str | int]) -> tuple[Any, list[str | int]]:
     """Return what stands at the location, and the location without what is no key of the file.
 
-    Pydantic puts the tag of a union's member behind the name of its section.
+    Pydantic puts the tag of a union's member behind the name of its section; a `SECTION_TAG` goes
+    before the rest of the location.
     """
     where: list[str | int] = []
     section, tagged = content, False
     for part in location:
+        if part == SECTION_TAG:
+            continue
         if isinstance(section, dict) and section.get("source") == part and not tagged:
             tagged = True
             continue

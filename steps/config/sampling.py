@@ -30,6 +30,6 @@ class Sampling(Section):
 
 
 class SolutionSampling(Sampling):
-    """Samples that reward models are trained on; they read the prompt without what is added."""
+    """Samples for reward models, which read the prompt without what is added."""
 
     system: str | None = None  # the system prompt; null: the chat template's own, if it has one

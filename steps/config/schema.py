@@ -17,11 +17,19 @@ from steps.config.backbones import (
 from steps.config.benchmarks import BenchmarkData
 from steps.config.dpo import HubJudge
 from steps.config.generator import Cache, FineTuning, Generator
-from steps.config.hub_data import HubData, HubSet, Prm800kData, SkyworkData, UnifiedFeedbackData
+from steps.config.hub_data import (
+    HubData,
+    HubSet,
+    Prm800kData,
+    SampledSet,
+    SkyworkData,
+    UnifiedFeedbackData,
+)
 from steps.config.lora import Lora
 from steps.config.policy import Policy
 from steps.config.section import NAME_PATTERN, Name, Section
 from steps.config.training import BradleyTerry, Consistency, Ensemble, Grm, Training
+from steps.errors import UserError
 from steps.objectives.registry import ensemble_base
 
 # Sections that stand in files of their own, to be had from here too.
@@ -204,6 +212,8 @@ class Experiment(Section):
     def models(self) -> dict[str, Backbone | HubJudge]:
         """The models that an experiment starts from, by their role."""
         models = {"backbone": self.backbone, "generator": self.generator_model}
+        further = {n: s for n, s in self.sampled_sets.items() if n != "train"}
+        models |= {f"data.evaluation.{n}.model": s.model for n, s in further.items()}
         models |= {f"reference_models.{n}": m for n, m in self.reference_models.items()}
         judges = self.policy.evaluation.hub_judges if self.policy else {}
         return models | {f"policy.evaluation.judges.{n}": j for n, j in judges.items()}
@@ -212,6 +222,27 @@ class Experiment(Section):
     def generator_is_backbone(self) -> bool:
         """Whether the generator has the backbone's own weights."""
         return self.generator_model == self.backbone and self.generator.fine_tuning is None
+
+    @property
+    def sampled_sets(self) -> dict[str, SampledSet]:
+        """The sets whose solutions are sampled; 'train' has those of the validation too."""
+        data = self.data
+        if not isinstance(data, Prm800kData):
+            return {}
+        if data.sampling is None:
+            return data.sampled_evaluation
+        model = self.generator_model
+        train = SampledSet(
+            problems=data.problems, first=data.first, model=model, sampling=data.sampling
+        )
+        return {"train": train} | data.sampled_evaluation
+
+    def sampled_set(self, name: str) -> SampledSet:
+        """Return a set whose solutions are sampled; a `UserError` if it is none."""
+        if name not in self.sampled_sets:
+            key = "data.sampling" if name == "train" else f"data.evaluation.{name}.sampling"
+            raise UserError(f"the experiment file lacks {key}; give its samples and max_new_tokens")
+        return self.sampled_sets[name]
 
     @property
     def hub_sets(self) -> list[HubSet]:

@@ -9,6 +9,10 @@ NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
+# Where an entry is a text or a section: what pydantic puts behind the entry's name in an error.
+SECTION_TAG = "[section]"
+
+
 class Section(BaseModel):
     """A part of the file. An unknown key or a value of the wrong type is an error."""
 

@@ -12,9 +12,8 @@ from steps.code import package_hash
 from steps.config.benchmarks import FileBenchmark
 from steps.config.cluster import Cluster, read_cluster
 from steps.config.dpo import HubJudge
-from steps.config.hub_data import Prm800kData
+from steps.config.hub_data import HubProblems, Prm800kData
 from steps.config.load import check_overrides, load_experiment
-from steps.config.sampling import SolutionSampling
 from steps.config.schema import Backbone, ChampData, Experiment, FileData, HubBackbone, model_folder
 from steps.errors import UserError
 from steps.files import sha256
@@ -128,20 +127,18 @@ def raw_data(experiment: Experiment) -> dict[str, list[str]]:
             return {"raw": hub_folders(experiment), "own": []}
 
 
-def problem_files(experiment: Experiment) -> list[str]:
-    """Return the user's own file of the problems that solutions are sampled of."""
-    path = experiment.data.own_files.get("data.problems.path")
-    return [] if path is None else [path]
+def problem_files(experiment: Experiment, name: str) -> dict[str, list[str]]:
+    """Return where the problems of a sampled set are: like `raw_data`, one of the two."""
+    problems = experiment.sampled_sets[name].problems
+    if not isinstance(problems, HubProblems):
+        return {"raw": [], "own": [problems.path]}
+    (folder,) = [each.folder for each in experiment.hub_sets if each.problems == problems]
+    return {"raw": [str(folder)], "own": []}
 
 
 def content_of(files: list[str]) -> list[str]:
     """Return the SHA-256 of each file that is there; Snakemake tells which one is not."""
     return [sha256(Path(file)) for file in files if Path(file).is_file()]
-
-
-def solutions_to_sample(experiment: Experiment) -> SolutionSampling | None:
-    """Return how the solutions of the problems are to be sampled, if they are."""
-    return experiment.data.sampling if isinstance(experiment.data, Prm800kData) else None
 
 
 def _checked(check: Callable[[], None]) -> None:

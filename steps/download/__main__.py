@@ -7,7 +7,6 @@ from steps.benchmarks.registry import BENCHMARKS
 from steps.config import load_experiment
 from steps.config.backbones import Backbone, HubModel, LocalBackbone, SmolLM2Backbone
 from steps.config.dpo import HubJudge
-from steps.config.hub_data import Prm800kData
 from steps.config.schema import Experiment
 from steps.errors import UserError, nearest, run_command
 from steps.files import file_hashes
@@ -49,11 +48,10 @@ def _download_data(experiment: Experiment, kind: str, output: Path) -> str:
         needs = ", ".join(hub_sets) or "no set of the hub"
         raise UserError(f"--set {kind}: the experiment needs {needs}")
     hub_set = hub_sets[kind]
-    match experiment.data:
-        case Prm800kData(problems=problems):
-            commit = download_problems(problems, output)
-        case _:
-            commit = download_table(TABLES[kind], hub_set.revision, output)
+    if hub_set.problems is not None:
+        commit = download_problems(hub_set.problems, output)
+    else:
+        commit = download_table(TABLES[kind], hub_set.revision, output)
     if hub_set.revision is None:
         print(f"{output}: fetched at commit {commit}; to pin it, set {hub_set.key}: {commit}")
     return commit
@@ -97,7 +95,8 @@ def main() -> None:
     model.add_argument(
         "--role",
         default="backbone",
-        help="backbone, generator, reference_models.NAME or policy.evaluation.judges.NAME",
+        help="backbone, generator, data.evaluation.NAME.model, reference_models.NAME or "
+        "policy.evaluation.judges.NAME",
     )
     model.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
     model.add_argument("--output", type=Path, required=True, help="model folder to write")
@@ -105,7 +104,9 @@ def main() -> None:
     champ.add_argument("--output", type=Path, required=True, help="JSON file to write")
     data = what.add_parser("data", help="fetch a data set of the hub that an experiment needs")
     data.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
-    data.add_argument("--set", required=True, help="unified_feedback, skywork or prm800k")
+    data.add_argument(
+        "--set", required=True, help="unified_feedback, skywork, prm800k or evaluation.NAME"
+    )
     data.add_argument("--output", type=Path, required=True, help="folder to write")
     benchmark = what.add_parser("benchmark", help="fetch the rows of a benchmark from the hub")
     benchmark.add_argument("--benchmark", choices=BENCHMARKS, required=True)

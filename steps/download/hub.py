@@ -21,7 +21,7 @@ def download_hub(model: HubModel, output: Path) -> str:
     patterns = PATTERNS + (["*.py"] if model.trust_remote_code else [])
     instead = "run this where the hub can be reached and copy the folder"
     if isinstance(model, HubBackbone):
-        instead = "use `backbone: {source: local, path: ...}`"
+        instead = "give a folder in its place, `{source: local, path: ...}`"
     with atomic_path(output) as temporary, hub_errors(name, instead):
         # The files of one commit, though the branch may move meanwhile.
         commit = HfApi().model_info(model.id, revision=model.revision).sha

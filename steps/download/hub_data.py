@@ -62,9 +62,9 @@ def download_table(
 
 
 def download_problems(problems: HubProblems, output: Path) -> str:
-    """Write PRM800K's file into the folder ``output``; return the commit.
+    """Write a file of problems into the folder ``output``; return the commit.
 
-    The file is fetched as it is: its rows do not share one type per key, as tables must.
+    It is fetched as it is: PRM800K's rows do not share one type per key, as tables must.
 
     Raises:
         UserError: no such set, revision or file, no access, or no network.

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +68,21 @@ def file_sets(settings: FileData) -> tuple[Sets, dict[str, Any]]:
 
 
 def make_sets(
-    experiment: Experiment, raw: list[Path], solutions: Path | None = None
+    experiment: Experiment, raw: list[Path], solutions: Sequence[Path] = ()
 ) -> tuple[Sets, dict[str, Any]]:
     """Make the sets of an experiment, 'train' first, and the counts of what was left out.
 
     Args:
-        solutions: what the experiment's `data.sampling` gave.
+        solutions: those of each of `experiment.sampled_sets`, in that order.
     Raises:
         UserError: an input is bad or a set is empty.
     """
+    sampled = list(experiment.sampled_sets)
+    if len(solutions) != len(sampled):
+        raise UserError(
+            "--solutions takes a file of every set whose solutions are sampled: give "
+            f"{len(sampled)}" + f" ({', '.join(sampled)}, in this order)" * bool(sampled)
+        )
     match experiment.data:
         case ChampData() as data:
             if len(raw) != 1:
@@ -86,7 +93,7 @@ def make_sets(
         case HubData() as data:
             from steps.groups.hub_sets import hub_sets
 
-            sets, facts = hub_sets(data, raw, solutions)
+            sets, facts = hub_sets(data, raw, dict(zip(sampled, solutions, strict=True)))
         case data:
             sets, facts = file_sets(data)
     for name, groups in sets.items():
@@ -122,12 +129,11 @@ def prepare(arguments: argparse.Namespace) -> None:
     """Write the folder of one experiment's groups, with ``leaks.json`` and ``preparation.json``."""
     experiment = load_experiment(arguments.experiment)
     data = experiment.data
-    sampled = [arguments.solutions] if arguments.solutions else []
     card = RunCard(
         "prepare",
         data.model_dump(),
         path=arguments.card,
-        inputs=[*arguments.raw, *sampled, *_own_files(data)],
+        inputs=[*arguments.raw, *arguments.solutions, *_own_files(data)],
         experiment=experiment,
     )
     sets, facts = make_sets(experiment, arguments.raw, arguments.solutions)
@@ -211,7 +217,12 @@ def main() -> None:
         help="what `python -m steps.download champ` or `data` wrote, in the experiment's order",
     )
     one.add_argument(
-        "--solutions", type=Path, help="what `python -m steps.sample --use solutions` wrote"
+        "--solutions",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="what `python -m steps.sample --use solutions` wrote: of train, then of the sets of "
+        "data.evaluation, in the experiment's order",
     )
     one.add_argument("--output", type=Path, required=True, help="folder to write")
     one.add_argument("--card", type=Path, help="run card to write (provenance)")

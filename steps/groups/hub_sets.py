@@ -6,8 +6,8 @@ from typing import Any
 
 from steps.config.hub_data import (
     HubData,
-    LocalProblems,
     Prm800kData,
+    Problems,
     SkyworkData,
     UnifiedFeedbackData,
 )
@@ -16,11 +16,12 @@ from steps.files import read_json
 from steps.groups.leaks import drop_shared_prompts
 from steps.groups.prm800k import (
     graded_file,
-    prm800k_groups,
     read_problems,
+    solution_groups,
     split_validation,
 )
-from steps.groups.raw import PROBLEMS_FILE, SOURCE_FILE
+from steps.groups.problems import problems_file, source_of
+from steps.groups.raw import SOURCE_FILE
 from steps.groups.schema import PromptGroup
 from steps.groups.skywork import skywork_groups
 from steps.groups.unified_feedback import unified_feedback_groups
@@ -30,15 +31,15 @@ Sets = dict[str, list[PromptGroup]]
 
 
 def hub_sets(
-    data: HubData, raw: list[Path], sampled: Path | None = None
+    data: HubData, raw: list[Path], sampled: dict[str, Path] | None = None
 ) -> tuple[Sets, dict[str, Any]]:
-    """Make 'train' and 'validation', and the counts of what was left out.
+    """Make 'train' and the evaluation sets, and the counts of what was left out.
 
     A prompt that training has too is a fact of these data sets: it leaves the other set.
 
     Args:
         raw: the folders of `data.hub_sets()`, in that order.
-        sampled: the solutions that `data.sampling` asks for.
+        sampled: the solutions of each of `Experiment.sampled_sets`.
     Raises:
         UserError: a folder or a file is missing or bad.
     """
@@ -49,7 +50,7 @@ def hub_sets(
         case SkyworkData():
             sets, left_out = _skywork(data, *raw)
         case Prm800kData():
-            sets, left_out = _prm800k(data, sampled, *raw)
+            sets, left_out = _prm800k(data, sampled or {}, raw)
     for name, shared in drop_shared_prompts(sets).items():
         left_out[f"{name} prompts that training has too"] += shared
     return sets, {"left_out": left_out, "raw": [read_json(path / SOURCE_FILE) for path in raw]}
@@ -82,29 +83,28 @@ def _check_raw(data: HubData, raw: list[Path]) -> None:
         raise UserError(f"the data is {data.source}: give --raw {folders}")
 
 
-def prm800k_problems(data: Prm800kData, raw: list[Path]) -> dict[str, str]:
-    """Return the gold answer of each problem; see `hub_sets` and `read_problems`."""
-    _check_raw(data, raw)
-    match data.problems:
-        case LocalProblems(path=path):
-            return read_problems(Path(path), data.first)
-        case _:
-            return read_problems(raw[0] / PROBLEMS_FILE, data.first)
-
-
-def _prm800k(data: Prm800kData, sampled: Path | None, *raw: Path) -> tuple[Sets, Counter]:
+def _prm800k(data: Prm800kData, sampled: dict[str, Path], raw: list[Path]) -> tuple[Sets, Counter]:
     data.check_files()
-    if data.sampling is not None and sampled is None:
-        raise UserError("data.sampling: give the sampled solutions with --solutions")
+    folders = dict(zip((each.problems for each in data.hub_sets()), raw, strict=True))
     left_out: Counter = Counter()
-    problems = prm800k_problems(data, list(raw))
-    progress = Progress("grading solutions", len(problems), "problems")
-    solutions = sampled or Path(data.samples)
-    groups = prm800k_groups(problems, solutions, left_out, progress.advance)
+
+    def graded(name: str, problems: Problems, first: int, solutions: Path) -> list[PromptGroup]:
+        answers = read_problems(problems_file(problems, folders.get(problems)), first)
+        progress = Progress(f"grading solutions of {name}", len(answers), "problems")
+        counts: Counter = Counter()
+        groups = solution_groups(answers, solutions, source_of(name), counts, progress.advance)
+        left_out.update(_named(counts, name))
+        return groups
+
+    solutions = sampled.get("train") or Path(data.samples)
+    groups = graded("train", data.problems, data.first, solutions)
     train, validation = split_validation(groups, data.validation_share, data.split_seed)
     sets = {"train": train, "validation": validation}
-    for name, path in data.evaluation.items():
-        sets[name] = graded_file(Path(path))
+    for name, entry in data.evaluation.items():
+        if isinstance(entry, str):
+            sets[name] = graded_file(Path(entry))
+        else:
+            sets[name] = graded(name, entry.problems, entry.first, sampled[name])
     return sets, left_out
 
 

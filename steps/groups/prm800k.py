@@ -1,4 +1,4 @@
-"""PRM800K's problems with a generator's solutions -> prompt groups of right and wrong responses."""
+"""Problems with a language model's solutions -> prompt groups of right and wrong responses."""
 
 import json
 import random
@@ -14,13 +14,14 @@ from steps.groups.schema import PromptGroup
 
 
 def read_problems(path: Path, first: int) -> dict[str, str]:
-    """Return the ``first`` distinct problems of phase2_train.jsonl with their gold answers.
+    """Return the ``first`` distinct problems of a file with their gold answers.
 
-    The file has a line per labelled solution, so most problems stand in several lines.
+    A line has ``{"question": {"problem", "ground_truth_answer"}}`` as in PRM800K's
+    phase2_train.jsonl, or ``{"problem", "answer"}`` as in MATH-500; other keys are not read.
+    PRM800K has a line per labelled solution, so most problems stand in several lines.
 
     Raises:
-        UserError: the file is missing, a line is not laid out as PRM800K lays it out, or there are
-            too few problems.
+        UserError: the file is missing, a line has another layout, or there are too few problems.
     """
     problems: dict[str, str] = {}
     try:
@@ -35,27 +36,32 @@ def read_problems(path: Path, first: int) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 ({error}); fetch it again") from None
     raise UserError(
-        f"{path} has {len(problems):,} distinct problems, data.first asks for {first:,}; lower it"
+        f"{path} has {len(problems):,} distinct problems, `first` asks for {first:,}; lower it"
     )
 
 
 def _problem(line: str, place: str) -> tuple[str, str]:
     try:
-        question = json.loads(line)["question"]
-        problem, answer = question["problem"], question["ground_truth_answer"]
+        row = json.loads(line)
+        if "question" in row:
+            problem, answer = row["question"]["problem"], row["question"]["ground_truth_answer"]
+        else:
+            problem, answer = row["problem"], row["answer"]
     except (ValueError, KeyError, TypeError):
         raise UserError(
-            f"{place} is not a line of PRM800K (no question.problem and "
-            "question.ground_truth_answer); fetch phase2_train.jsonl again, with large-file storage"
+            f"{place} has neither question.problem and question.ground_truth_answer, as PRM800K, "
+            "nor problem and answer, as MATH-500; name another file, or fetch this one again, with "
+            "large-file storage"
         ) from None
     if not all(isinstance(text, str) and text.strip() for text in (problem, answer)):
         raise UserError(f"{place}: the problem or its answer is not a text; fetch the file again")
     return problem, answer
 
 
-def prm800k_groups(
+def solution_groups(
     problems: dict[str, str],
     samples: Path,
+    source: str,
     left_out: Counter,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[PromptGroup]:
@@ -65,6 +71,7 @@ def prm800k_groups(
         problems: gold answer by problem, as `read_problems` returns it.
         samples: a file of groups; a prompt is the text of its problem. Rows of one problem are
             put together.
+        source: of the problems, which the groups name.
         progress: called with 1 for each problem.
     Raises:
         UserError: the file is bad, or none of its prompts is a problem.
@@ -78,7 +85,7 @@ def prm800k_groups(
             more = _graded(group, problems[problem]).responses
             groups[problem] = replace(groups[problem], responses=groups[problem].responses + more)
         else:
-            groups[problem] = replace(_graded(group, problems[problem]), source="prm800k")
+            groups[problem] = replace(_graded(group, problems[problem]), source=source)
             progress(1)
     if not groups:
         raise UserError(

@@ -82,7 +82,7 @@ def _fetch(model: HubBackbone) -> PreTrainedConfig:
     with TemporaryDirectory() as folder:
         try:
             what = f"its config.json (revision {model.revision or 'main'})"
-            with hub_errors(what, "download the model and use `backbone: {source: local, ...}`"):
+            with hub_errors(what, "download it and give its folder, `{source: local, path: ...}`"):
                 hf_hub_download(model.id, "config.json", revision=model.revision, local_dir=folder)
         except UserError as error:
             raise UserError(f"the size of {model.id} is not known here: {error}") from None

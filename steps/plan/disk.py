@@ -21,7 +21,8 @@ class Disk:
     """Bytes on disk.
 
     Attributes:
-        backbones: the model folders that experiments share, the generator's among them.
+        backbones: the model folders that experiments share, those of the generator and of the
+            models that solutions are sampled from among them.
         caches: of all sets; None = the tokens are not known.
         models: of all seeds of all methods, and the fine-tuned generator.
         checkpoints: of one training at a time; two of them exist while one replaces the other.
@@ -43,6 +44,7 @@ class Disk:
 def disk_space(experiment: Experiment, runs: list[Run], sets: list[SetTokens]) -> Disk:
     """Return the disk space of an experiment."""
     models = {experiment.backbone, experiment.generator_model}
+    models |= {part.model for part in experiment.sampled_sets.values()}
     return Disk(
         backbones=sum(_backbone_bytes(model) for model in models),
         caches=_cache_bytes(experiment, sets),

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from steps.config.hub_data import Prm800kData
 from steps.config.schema import ChampData, Experiment, model_folder
 
 
@@ -24,8 +23,8 @@ class Jobs:
 def list_jobs(experiment: Experiment, extended: Experiment | None = None) -> list[Jobs]:
     """Return the jobs of all rules, in the order of the method; rules without a job are left out.
 
-    The download of a generator, reference model or judge that is another model counts as a download
-    of a model. The other jobs of a part `policy` are not among them.
+    The download of a generator, sampler, reference model or judge that is another model counts as a
+    download of a model. The other jobs of a part `policy` are not among them.
 
     Args:
         extended: the experiment that this one extends.
@@ -36,15 +35,15 @@ def list_jobs(experiment: Experiment, extended: Experiment | None = None) -> lis
     runs = len(experiment.trained_methods) * len(experiment.seeds)
     frozen = experiment.training.mode == "upper_layers"
     tuned = experiment.generator.fine_tuning is not None
-    sampled = int(isinstance(experiment.data, Prm800kData) and bool(experiment.data.sampling))
+    sampled = len(experiment.sampled_sets)
     generator = ", the generator" if tuned else ""
     jobs = [
         Jobs("download_model", downloads, "nothing"),
         Jobs("download_champ", int(isinstance(experiment.data, ChampData)), "nothing"),
         Jobs("download_data", len(experiment.hub_sets), "nothing"),
         Jobs("problems", sampled, "raw data"),
-        Jobs("sample_solutions", sampled, "the problems, the generator's model"),
-        Jobs("prepare_groups", 1, "raw data" + ", solutions" * sampled),
+        Jobs("sample_solutions", sampled, "its problems, its model"),
+        Jobs("prepare_groups", 1, "raw data" + ", solutions" * bool(sampled)),
         Jobs("select_groups", 1, "prepared groups, the backbone"),
         Jobs("make_pairs", 1 + evaluation, "selected groups"),
         Jobs("train_generator", int(tuned), "training pairs, the generator's model"),

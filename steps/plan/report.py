@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from tabulate import tabulate
 
 from steps.config import Experiment
-from steps.config.hub_data import Prm800kData
 from steps.config.sampling import Sampling
 from steps.plan.hours import job_seconds, seconds_per_token, total_seconds
 from steps.plan.make import Plan
@@ -146,9 +145,10 @@ def _sampling(plan: Plan) -> str:
 
 def _sampled(experiment: Experiment) -> list[tuple[str, Sampling, str]]:
     """What is sampled, how, and of which prompts."""
-    parts = []
-    if isinstance(experiment.data, Prm800kData) and experiment.data.sampling is not None:
-        parts.append(("solutions", experiment.data.sampling, f"{experiment.data.first:,} prompts"))
+    parts = [
+        (f"solutions of {name}", part.sampling, f"{part.first:,} prompts")
+        for name, part in experiment.sampled_sets.items()
+    ]
     if experiment.policy is not None:
         parts += [(f"policy {use}", how, "") for use, how in experiment.policy.sampling.items()]
     return parts

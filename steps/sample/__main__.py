@@ -38,7 +38,7 @@ def main() -> None:
     read = [arguments.experiment, arguments.model, arguments.groups]
     check_outputs([arguments.output, arguments.card], read)
     experiment = load_experiment(arguments.experiment)
-    sampling = sampling_for(experiment, arguments.use)
+    sampling = sampling_for(experiment, arguments.use, arguments.set)
     torch.set_num_threads(experiment.threads)
     card = RunCard(
         "sample",
@@ -79,7 +79,12 @@ def _parser() -> argparse.ArgumentParser:
         "--use",
         choices=get_args(Use),
         required=True,
-        help="whose settings: an entry of policy.sampling, or solutions for data.sampling",
+        help="whose settings: an entry of policy.sampling, or solutions for those of --set",
+    )
+    parser.add_argument(
+        "--set",
+        default="train",
+        help="with --use solutions: an entry of data.evaluation (default: train, data.sampling)",
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of the language model")
     parser.add_argument(

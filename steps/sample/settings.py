@@ -3,27 +3,24 @@
 from typing import Literal
 
 from steps.config import Experiment
-from steps.config.hub_data import Prm800kData
 from steps.config.policy import SampleUse
 from steps.config.sampling import Sampling
 from steps.errors import UserError
 
-# What reward models are trained on, beside what policies are made and measured with.
+# What reward models are trained and tested on, beside what policies are made and measured with.
 Use = Literal[SampleUse, "solutions"]
 
 
-def sampling_for(experiment: Experiment, use: Use) -> Sampling:
+def sampling_for(experiment: Experiment, use: Use, solved: str = "train") -> Sampling:
     """Return the settings of the samples for one use.
 
+    Args:
+        solved: the set whose `solutions` are sampled.
     Raises:
         UserError: the experiment has none.
     """
     if use == "solutions":
-        if not isinstance(experiment.data, Prm800kData) or experiment.data.sampling is None:
-            raise UserError(
-                "the experiment file lacks data.sampling; give its samples and max_new_tokens"
-            )
-        return experiment.data.sampling
+        return experiment.sampled_set(solved).sampling
     sampling = experiment.policy.sampling if experiment.policy else {}
     if use not in sampling:
         raise UserError(

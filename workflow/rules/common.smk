@@ -10,13 +10,11 @@ from steps.config.workflow import (
     depends,
     downloads,
     generator_files,
-    hub_folders,
     model_files,
     problem_files,
     raw_data,
     read_experiment,
     reference_options,
-    solutions_to_sample,
 )
 from steps.objectives.registry import sections_read
 

@@ -1,41 +1,44 @@
 # Stage 2: prompt groups; all of them first, then those that fit the experiment's budget.
-SOLUTIONS = solutions_to_sample(EXPERIMENT)
+SAMPLED = EXPERIMENT.sampled_sets
 
-if SOLUTIONS is not None:
+if SAMPLED:
 
-    # Of the data section only the problems: nothing else there samples all solutions again.
+    # Of the data section only the set's problems: nothing else there samples all solutions again.
     rule problems:
         input:
-            raw=hub_folders(EXPERIMENT),
-            own=problem_files(EXPERIMENT),
+            unpack(lambda wildcards: problem_files(EXPERIMENT, wildcards.set)),
         output:
-            f"{RESULTS}/solutions/problems.parquet",
+            f"{RESULTS}/problems/{{set}}.parquet",
         log:
-            f"{RESULTS}/logs/problems.log",
+            f"{RESULTS}/logs/problems-{{set}}.log",
+        wildcard_constraints:
+            set="|".join(SAMPLED),
         conda:
             "../../environment.yml"
         resources:
             **ask("problems"),
         params:
             depends=depends(EXPERIMENT, [], ["groups"]),
-            problems=EXPERIMENT.data.problems.model_dump(),
-            first=EXPERIMENT.data.first,
+            problems=lambda wildcards: SAMPLED[wildcards.set].problems.model_dump(),
+            first=lambda wildcards: SAMPLED[wildcards.set].first,
             experiment=FILE,
             raw=lambda wildcards, input: f"--raw {input.raw}" if input.raw else "",
-            card=f"{RESULTS}/cards/problems.json",
+            card=f"{RESULTS}/cards/problems-{{set}}.json",
         shell:
-            "python -m steps.groups problems --experiment {params.experiment} {params.raw}"
-            " --output {output} --card {params.card} 2>&1 | tee {log}"
+            "python -m steps.groups problems --experiment {params.experiment} --set {wildcards.set}"
+            " {params.raw} --output {output} --card {params.card} 2>&1 | tee {log}"
 
     rule sample_solutions:
         input:
-            model=model_files(EXPERIMENT.generator_model),
+            model=lambda wildcards: model_files(SAMPLED[wildcards.set].model),
             # Written anew when code changes; the same problems are not worth all solutions again.
             problems=ancient(rules.problems.output),
         output:
-            f"{RESULTS}/solutions/solutions.parquet",
+            f"{RESULTS}/solutions/{{set}}.parquet",
         log:
-            f"{RESULTS}/logs/sample_solutions.log",
+            f"{RESULTS}/logs/sample_solutions-{{set}}.log",
+        wildcard_constraints:
+            set="|".join(SAMPLED),
         conda:
             "../../environment.yml"
         threads: EXPERIMENT.threads
@@ -43,22 +46,23 @@ if SOLUTIONS is not None:
             **ask("sample_solutions"),
         params:
             depends=depends(EXPERIMENT, ["threads"], [".", "sample"]),
-            sampling=SOLUTIONS.model_dump(),
-            of=[EXPERIMENT.data.problems.model_dump(), EXPERIMENT.data.first],
-            content=content_of(problem_files(EXPERIMENT)),
+            sampling=lambda wildcards: SAMPLED[wildcards.set].sampling.model_dump(),
+            problems=lambda wildcards: SAMPLED[wildcards.set].problems.model_dump(),
+            first=lambda wildcards: SAMPLED[wildcards.set].first,
+            content=lambda wildcards: content_of(problem_files(EXPERIMENT, wildcards.set)["own"]),
             experiment=FILE,
-            work=f"{RESULTS}/unfinished/sample-solutions",
-            card=f"{RESULTS}/cards/sample_solutions.json",
+            work=f"{RESULTS}/unfinished/solutions-{{set}}",
+            card=f"{RESULTS}/cards/sample_solutions-{{set}}.json",
         shell:
             "python -m steps.sample --experiment {params.experiment} --use solutions"
-            " --model {input.model[0]:q} --groups {input.problems}"
+            " --set {wildcards.set} --model {input.model[0]:q} --groups {input.problems}"
             " --output {output} --work {params.work} --card {params.card} 2>&1 | tee {log}"
 
 
 rule prepare_groups:
     input:
         **raw_data(EXPERIMENT),
-        solutions=rules.sample_solutions.output if SOLUTIONS else [],
+        solutions=expand(f"{RESULTS}/solutions/{{set}}.parquet", set=SAMPLED),
     output:
         directory(f"{RESULTS}/prepared"),
     log:
@@ -73,7 +77,9 @@ rule prepare_groups:
         depends=depends(EXPERIMENT, ["data"], [".", "groups"]),
         experiment=FILE,
         raw=lambda wildcards, input: f"--raw {input.raw}" if input.raw else "",
-        solutions=f"--solutions {rules.sample_solutions.output}" if SOLUTIONS else "",
+        solutions=lambda wildcards, input: (
+            f"--solutions {input.solutions}" if input.solutions else ""
+        ),
         card=f"{RESULTS}/cards/prepare_groups.json",
     shell:
         "python -m steps.groups prepare --experiment {params.experiment} {params.raw}"
