@@ -19,6 +19,7 @@ from steps.evaluate.tables import write_tables
 from steps.files import write_json
 from steps.objectives.registry import method_names
 from steps.report.__main__ import main
+from steps.report.accuracy_table import accuracy_markdown
 from steps.report.conclusions import UNSEEN, needed, verdict
 from steps.report.figure_style import figure_style, line_of, new_figure, save
 from steps.report.latex import escape
@@ -62,8 +63,9 @@ def test_tables_hold_the_evaluation_and_what_it_shows(
     run(monkeypatch, "tables", synthetic, tmp_path / "one")
     run(monkeypatch, "tables", synthetic, tmp_path / "two")
     names = [
-        *("analyses.csv", "analyses.md", "analysis_differences.csv", "differences.csv"),
-        *("differences.md", "main.csv", "main.json", "main.md", "main.tex", "mcnemar.csv"),
+        *("analyses.csv", "analyses.md", "analysis_differences.csv", "best_of_n.md"),
+        *("differences.csv", "differences.md", "main.csv", "main.json", "main.md", "main.tex"),
+        "mcnemar.csv",
     ]
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
     for name in names:
@@ -104,6 +106,23 @@ def test_the_wide_table_shows_the_numbers_of_the_csv(synthetic: tuple[Path, Path
     # It needs no training, and has a best-of-N but no pair accuracy.
     assert (oracle, seeds, str(cells[0])) == ("Oracle", "–", "–")
     assert str(cells[2]) == "1.000 [1.000, 1.000]"
+
+
+def test_best_of_n_has_a_column_for_every_n(synthetic: tuple[Path, Path]) -> None:
+    experiment = load_experiment(synthetic[0])
+    evaluation = read_evaluation(synthetic[1] / "evaluation", experiment)
+    text = accuracy_markdown(evaluation, experiment)
+    tables = text.split("\n## ")[1:]
+    assert len(tables) == len(evaluation.pair_sets)
+    drawn = evaluation.best_of(evaluation.pair_sets[0])
+    lines = [line for line in tables[0].splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert cells[0] == ["method", "seeds", *(f"N = {number}" for number in drawn)]
+    (icrm,) = (row for row in cells if row[0] == "ICRM")
+    for number, cell in zip(drawn, icrm[2:], strict=True):
+        row = evaluation.cell("icrm", evaluation.pair_sets[0], f"best_of_{number}")
+        assert cell.startswith(f"{row['value']:.3f} [{row['ci_low']:.3f}, ")
+    assert "±: half of the" in text and "†" not in text
 
 
 def test_a_single_run_is_marked(tmp_path: Path):

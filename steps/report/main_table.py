@@ -82,12 +82,22 @@ def main_columns(evaluation: Evaluation) -> list[tuple[str, str]]:
 def main_table(
     evaluation: Evaluation, trained: list[str], references: Iterable[str] = ()
 ) -> MainTable:
-    """Arrange the metrics; trained methods first, in the order of the experiment.
+    """Arrange the main metrics, see `arrange`."""
+    return arrange(evaluation, main_columns(evaluation), trained, references)
+
+
+def arrange(
+    evaluation: Evaluation,
+    columns: list[tuple[str, str]],
+    trained: list[str],
+    references: Iterable[str] = (),
+) -> MainTable:
+    """Arrange metrics; trained methods first, in the order of the experiment.
 
     Args:
+        columns: (evaluation set, metric).
         references: the reference models.
     """
-    columns = main_columns(evaluation)
     rows = []
     for method in [*trained, *references, *BASELINES]:
         found = [evaluation.cell(method, *column) for column in columns]

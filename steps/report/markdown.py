@@ -39,7 +39,7 @@ def main_markdown(
     parts = [
         f"# {experiment.title}\n",
         grid(header, rows),
-        bullets(_reading(table, experiment) + seed_spread(evaluation, experiment.methods)),
+        bullets(reading(table, experiment) + seed_spread(evaluation, experiment.methods)),
     ]
     if data:
         parts += ["## Data\n", bullets(data)]
@@ -70,8 +70,8 @@ def main_markdown(
     return "\n".join(parts)
 
 
-def _reading(table: MainTable, experiment: Experiment) -> list[str]:
-    """How to read the numbers of the main table."""
+def reading(table: MainTable, experiment: Experiment) -> list[str]:
+    """How to read the numbers of a table."""
     settings = experiment.evaluation
     metrics = {metric for _, metric in table.columns}
     lines = [

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from steps.config import Experiment
 from steps.files import atomic_path, json_text
+from steps.report.accuracy_table import accuracy_markdown
 from steps.report.analyses import analyses_markdown
 from steps.report.benchmark_markdown import benchmark_markdown
 from steps.report.benchmark_table import FOLDER, BenchmarkResult, read_results
@@ -32,6 +33,7 @@ def write_report_tables(experiment: Experiment, results: Path, output: Path) -> 
         "main.json": json_text(_metrics(evaluation)),
         "main.md": main_markdown(table, evaluation, experiment, data),
         "main.tex": main_latex(table, experiment.title),
+        "best_of_n.md": accuracy_markdown(evaluation, experiment),
         "differences.md": differences_markdown(evaluation, experiment),
         "analyses.md": analyses_markdown(evaluation, experiment),
     }

@@ -4,7 +4,7 @@ from steps.config.load import PUBLISHED_SCORES
 REPORTED_TABLES = ["main", "differences", "mcnemar", "analyses", "analysis_differences"]
 TABLES = [
     *expand(f"{RESULTS}/tables/{{name}}.csv", name=REPORTED_TABLES),
-    *expand(f"{RESULTS}/tables/{{name}}.md", name=["main", "differences", "analyses"]),
+    *expand(f"{RESULTS}/tables/{{name}}.md", name=["main", "best_of_n", "differences", "analyses"]),
     f"{RESULTS}/tables/main.tex",
     f"{RESULTS}/tables/main.json",
 ]
