@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from steps.config import Experiment
+from steps.config.dpo import EXACT
 from steps.errors import UserError
 from steps.evaluate.load import align_scores
 from steps.groups.schema import PromptGroup, read_groups
-from steps.policy.answers import EXACT
 from steps.policy.judged import read_judged
 from steps.preferences.rewards import read_rewards
 from steps.score.schema import read_origin

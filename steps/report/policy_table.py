@@ -3,7 +3,7 @@
 import pandas as pd
 
 from steps.config import Experiment
-from steps.policy.answers import EXACT
+from steps.config.dpo import EXACT
 from steps.policy.names import REFERENCE
 from steps.report.latex import escape, tabular, two_lines
 from steps.report.main_table import MISSING, ONE_RUN, Cell, format_interval
