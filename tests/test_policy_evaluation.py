@@ -251,6 +251,33 @@ def test_the_whole_evaluation(compared, backbone, samples, reward_model, tmp_pat
     assert "| exact | ICRM against ORM" in " ".join(text.split())
 
 
+def test_a_judge_that_needs_code_of_its_own_is_named(
+    compared, samples, reward_model, tmp_path
+) -> None:
+    """A class of transformers is enough, whatever code comes with the model."""
+    theirs = {"source": "hub", "id": "some/judge", "revision": "0" * 40}
+    evaluation = PolicyEvaluation.model_validate({"judges": {"theirs": theirs}})
+    policy = compared.policy.model_copy(update={"evaluation": evaluation})
+    judging = compared.model_copy(update={"policy": policy})
+    arguments = argparse.Namespace(
+        judge="theirs",
+        model=reward_model,
+        samples=samples[:1],
+        output=tmp_path / "theirs.parquet",
+        card=None,
+    )
+    path = reward_model / "config.json"
+    code = {"AutoConfig": "own.C", "AutoModelForSequenceClassification": "own.M"}
+    config = json.loads(path.read_text()) | {"auto_map": code}
+    write_json(path, config)
+    write_judged(arguments, judging)
+    assert arguments.output.is_file()
+    write_json(path, config | {"model_type": "their-own"})
+    consent = r"set policy\.evaluation\.judges\.theirs\.trust_remote_code: true"
+    with pytest.raises(UserError, match=f"the judge some/judge can only be loaded .*{consent}"):
+        write_judged(arguments, judging)
+
+
 def test_missing_policies_and_unjudged_answers_are_named(compared, samples, tmp_path) -> None:
     with pytest.raises(UserError, match="the policy 'icrm-seed1' has no samples"):
         run_evaluation(compared, samples[:-1], [], [], tmp_path / "x")
