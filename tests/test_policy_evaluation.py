@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,8 +31,10 @@ from steps.policy.independence import check_judge
 from steps.policy.judge import write_judged
 from steps.policy.length_control import length_controlled
 from steps.policy.names import REFERENCE, policy_name
+from steps.report import policies as policies_report
 from steps.report.policies import read_evaluation, write_policy_report
 from steps.report.policy_table import policies_latex
+from tests.conftest import ROOT
 
 SAMPLED = Sampling(samples=2, max_new_tokens=16)
 FIGURES = ("policy_lengths", "reward_kl")
@@ -278,6 +281,14 @@ def test_a_judge_that_needs_code_of_its_own_is_named(
         write_judged(arguments, judging)
 
 
+def test_a_folder_that_is_no_entry_of_the_sampling_is_named(tmp_path, monkeypatch) -> None:
+    flags = ["--experiment", ROOT / "config/tiny_policy.yaml", "--output", tmp_path / "t3"]
+    flags += ["--evaluations", tmp_path / "polices"]
+    monkeypatch.setattr(sys, "argv", ["policies", *map(str, flags)])
+    with pytest.raises(UserError, match=r"polices is not called as an .* did you mean 'policies'"):
+        policies_report.main()
+
+
 def test_missing_policies_and_unjudged_answers_are_named(compared, samples, tmp_path) -> None:
     with pytest.raises(UserError, match="the policy 'icrm-seed1' has no samples"):
         run_evaluation(compared, samples[:-1], [], [], tmp_path / "x")
@@ -408,14 +419,14 @@ class Bench:
         ]
         return self.check_with(*cards)
 
-    def check_with(self, judge_card: Path, candidate_card: Path) -> dict:
+    def check_with(self, judge_card: Path, *candidate_cards: Path) -> dict:
         output = self.folder / "report.json"
         arguments = argparse.Namespace(
             judge=self.judge,
             judge_card=judge_card,
             judge_groups=self.judge_groups,
             candidates=[self.candidate],
-            candidate_cards=[candidate_card],
+            candidate_cards=list(candidate_cards),
             candidate_groups=self.groups_of_candidate,
             prompts=[self.groups_of_candidate, self.asked],
             backbone=self.backbone,
@@ -468,3 +479,9 @@ def test_a_card_of_another_model_or_of_other_prompts_is_refused(bench: Bench) ->
         bench.check_with(bench.card("judge", other, bench.judge_groups), own)
     with pytest.raises(UserError, match=r"does not name .* as the training groups"):
         bench.check_with(bench.card("judge", bench.judge, bench.asked), own)
+
+
+def test_every_candidate_needs_its_card(bench: Bench) -> None:
+    card = bench.card("judge", bench.judge, bench.judge_groups)
+    with pytest.raises(UserError, match="names 1 models, but --candidate-cards 0 cards; give"):
+        bench.check_with(card)

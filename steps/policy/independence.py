@@ -26,6 +26,11 @@ def check_judge(arguments: argparse.Namespace, experiment: Experiment) -> None:
     Raises:
         UserError: naming what they share, or a card that is not of its model or prompts.
     """
+    if len(arguments.candidates) != len(arguments.candidate_cards):
+        raise UserError(
+            f"--candidates names {len(arguments.candidates)} models, but --candidate-cards "
+            f"{len(arguments.candidate_cards)} cards; give the card of each model's training"
+        )
     card = RunCard("policy check-judge", {}, experiment=experiment)
     seed = _seed(arguments.judge_card, arguments.judge, arguments.judge_groups)
     prompts = _check_prompts(arguments.judge_groups, arguments.prompts)
