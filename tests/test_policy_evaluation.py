@@ -252,6 +252,9 @@ def test_the_whole_evaluation(compared, backbone, samples, reward_model, tmp_pat
     text = (tmp_path / "t3/policies.md").read_text()
     assert "ICRM against ORM" in text and "ICRM against starting policy" in text
     assert "| exact | ICRM against ORM" in " ".join(text.split())
+    assert "- KL: a policy's divergence" in text and "it may fall below zero" in text
+    sampling = "2 samples, temperature 1:\n\n- After Holm's correction for these 12 comparisons"
+    assert sampling in text.partition("## What can and cannot be concluded")[2]
 
 
 def test_a_judge_that_needs_code_of_its_own_is_named(
