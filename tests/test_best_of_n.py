@@ -12,6 +12,7 @@ import pytest
 
 from steps.best_of_n import __main__ as command
 from steps.best_of_n.candidates import Candidates, read_candidates
+from steps.best_of_n.figures import over_optimisation_figure
 from steps.best_of_n.measure import outcome_sums, pick_sums
 from steps.best_of_n.picks import joint_picks
 from steps.best_of_n.tables import best_of_n_tables
@@ -112,6 +113,10 @@ def test_a_judge_without_any_preference_shows_no_gain(experiment: Experiment) ->
     scores = best_of_n_tables(candidates, experiment)["scores.csv"]
     assert scores.loc[scores["metric"] == "gain", "value"].isna().all()
     assert (scores.loc[scores["metric"] == "score", "value"] == 0).all()
+    (panel,) = over_optimisation_figure(scores, experiment).axes
+    assert [text.get_text().replace("\n", " ") for text in panel.texts] == [
+        "'judge' scores all answers to a prompt alike: no gain to draw"
+    ]
 
 
 def graded(name: str, labels: str) -> PromptGroup:
@@ -158,7 +163,7 @@ def run_command_line(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) ->
     command.main()
 
 
-def test_tables_and_figures(sampled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_and_figures(sampled: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     given = ["--experiment", ROOT / "config/tiny.yaml"]
     inputs = ["--groups", sampled / "groups.parquet", "--judges", sampled / "judge.parquet"]
     inputs += ["--rewards", *sorted(sampled.glob("*-seed*.parquet"))]
@@ -189,6 +194,10 @@ def test_tables_and_figures(sampled: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "## Accuracy of the pick (2 prompts)" in text and "## Judge judge (2 prompts)" in text
     cell = scores.query("metric == 'score' and judge == 'exact' and method == 'icrm'").iloc[-1]
     assert f"{cell.value:.3f} [{cell.ci_low:.3f}, {cell.ci_high:.3f}]" in text
+    assert "- N = 8 of evaluation.best_of is not shown: no prompt has that many samples" in text
+    assert text.count("scores of the picks at N = 4:\n\n- After Holm's correction") == 2
+    noted = "N = 8 of evaluation.best_of cannot be drawn, since no prompt has more than 4 responses"
+    assert noted in capsys.readouterr().err
     tex = (folder / "best_of_n_comparisons.tex").read_text()
     rows = [line for line in tex.splitlines() if line.startswith("ICRM against ORM & 4")]
     shown = value.loc[("judge", "icrm", "orm", 4)]
@@ -202,8 +211,13 @@ def test_what_cannot_be_judged_is_named(sampled: Path, experiment: Experiment) -
     groups, runs = sampled / "groups.parquet", sorted(sampled.glob("*-seed*.parquet"))
     flat = sampled / "flat.parquet"
     write_judged(flat, GRADED, slope=0.0)
-    with pytest.raises(UserError, match="rewards of flat are the same for all responses of a"):
+    with pytest.raises(UserError, match=r"flat\.parquet: the judge 'flat' gives all responses"):
         read_candidates(experiment, groups, runs, [flat])
+    constant = sampled / "constant.parquet"
+    rewards = [[1.0] * len(group.responses) for group in GRADED]
+    write_rewards(constant, GRADED, rewards, Origin("model", "0", "orm", 0))
+    with pytest.raises(UserError, match=r"constant\.parquet: 'orm' with seed 0 gives all"):
+        read_candidates(experiment, groups, [constant], [])
     exact = (sampled / "judge.parquet").rename(sampled / "exact.parquet")
     with pytest.raises(UserError, match="'exact' has a meaning of its own"):
         read_candidates(experiment, groups, runs, [exact])

@@ -1,7 +1,7 @@
 """Experiment files: every mistake is one sentence that names the key and the remedy."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -15,6 +15,8 @@ from steps.config.load import (
     experiment_files,
     load_experiment,
 )
+from steps.config.messages import _PATTERNS
+from steps.config.schema import Experiment
 from steps.config.workflow import (
     check_pinned,
     downloads,
@@ -121,7 +123,7 @@ def test_shipped_experiments_are_valid(name: str) -> None:
         ),
         (
             put(None, "data", {"source": "unified_feedback", "every": 2, "revision": "main"}),
-            ["data.revision", "[0-9a-f]{40}", "'main'"],
+            ["data.revision must be the full hash of a commit, 40 hexadecimal", "'main'"],
         ),
         (
             put(None, "data", {"source": "skywork", "unified_feedback_revision": "0" * 40}),
@@ -243,6 +245,22 @@ def files(**evaluation) -> dict:
         ),
         (put("backbone", "tiny", 1), "unknown key 'backbone.tiny'; known: hidden_size"),
         (put("training", 5, 1), "the key 5 must be text"),
+        (
+            put("training", "lora", {"targets": "everything"}),
+            "training.lora.targets must be 'all-linear' or be a list such as [a, b] (it is 'every",
+        ),
+        (
+            put("training", "lora", {"targets": {"q_proj": 1}}),
+            "training.lora.targets must be 'all-linear' or be a list such as [a, b] (it is a sect",
+        ),
+        (
+            put("training", "lora", {"targets": ["q_proj", 1]}),
+            "training.lora.targets: entry 2 must be text (it is 1)",
+        ),
+        (
+            put(None, "data", prm800k(HUB_PROBLEMS | {"id": "math"})),
+            "data.problems.id must be an id of the hub such as owner/name (it is 'math')",
+        ),
     ],
 )
 def test_sentences_are_in_plain_words(tmp_path: Path, change, sentence: str) -> None:
@@ -250,6 +268,20 @@ def test_sentences_are_in_plain_words(tmp_path: Path, change, sentence: str) -> 
     with pytest.raises(UserError) as error:
         load_experiment(path)
     assert str(error.value).startswith(f"{path}: {sentence}")
+
+
+def patterns_of(schema: Any) -> set[str]:
+    """All patterns that a JSON schema asks of texts."""
+    if isinstance(schema, list):
+        return set().union(*map(patterns_of, schema))
+    if not isinstance(schema, dict):
+        return set()
+    own = {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
+    return own.union(*map(patterns_of, schema.values()))
+
+
+def test_every_pattern_is_put_into_words() -> None:
+    assert patterns_of(Experiment.model_json_schema()) == set(_PATTERNS)
 
 
 def local_backbone(folder: Path, config: str) -> dict:

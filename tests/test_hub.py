@@ -280,6 +280,27 @@ def test_a_judge_of_the_hub_is_fetched_with_its_code_at_its_commit(
     assert names == {"head.py", *(path.name for path in backbone.iterdir())}
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_code_that_comes_with_a_judge_is_refused_only_where_it_is_needed(
+    hub: Hub, tmp_path: Path, backbone: Path, known: bool
+) -> None:
+    repository = hub.repositories["models/some/judge"] = model(backbone)
+    config = json.loads(repository.files["config.json"])
+    config["auto_map"] = {"AutoConfig": "own.C", "AutoModelForSequenceClassification": "own.M"}
+    config["model_type"] = config["model_type"] if known else "their-own"
+    repository.files["config.json"] = json.dumps(config).encode()
+    theirs = {"source": "hub", "id": "some/judge", "revision": COMMIT}
+    policy = {"held_out": "out_of_distribution", "sampling": {}}
+    policy["evaluation"] = {"judges": {"theirs": theirs}}
+    key = "policy.evaluation.judges.theirs"
+    result = download(hub, tmp_path, "model", "--role", key, policy=policy)
+    if known:
+        assert result.returncode == 0, result.stderr
+        return
+    check_failure(result, tmp_path, ["some/judge", f"set {key}.trust_remote_code: true with"])
+    assert not any("safetensors" in request for request in hub.asked)
+
+
 @pytest.mark.parametrize(
     ("closed", "words"),
     [(True, ["is gated", "hf auth login"]), (False, ["is not on the hub"])],

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,8 +31,10 @@ from steps.policy.independence import check_judge
 from steps.policy.judge import write_judged
 from steps.policy.length_control import length_controlled
 from steps.policy.names import REFERENCE, policy_name
+from steps.report import policies as policies_report
 from steps.report.policies import read_evaluation, write_policy_report
 from steps.report.policy_table import policies_latex
+from tests.conftest import ROOT
 
 SAMPLED = Sampling(samples=2, max_new_tokens=16)
 FIGURES = ("policy_lengths", "reward_kl")
@@ -249,6 +252,44 @@ def test_the_whole_evaluation(compared, backbone, samples, reward_model, tmp_pat
     text = (tmp_path / "t3/policies.md").read_text()
     assert "ICRM against ORM" in text and "ICRM against starting policy" in text
     assert "| exact | ICRM against ORM" in " ".join(text.split())
+    assert "- KL: a policy's divergence" in text and "it may fall below zero" in text
+    sampling = "2 samples, temperature 1:\n\n- After Holm's correction for these 12 comparisons"
+    assert sampling in text.partition("## What can and cannot be concluded")[2]
+
+
+def test_a_judge_that_needs_code_of_its_own_is_named(
+    compared, samples, reward_model, tmp_path
+) -> None:
+    """A class of transformers is enough, whatever code comes with the model."""
+    theirs = {"source": "hub", "id": "some/judge", "revision": "0" * 40}
+    evaluation = PolicyEvaluation.model_validate({"judges": {"theirs": theirs}})
+    policy = compared.policy.model_copy(update={"evaluation": evaluation})
+    judging = compared.model_copy(update={"policy": policy})
+    arguments = argparse.Namespace(
+        judge="theirs",
+        model=reward_model,
+        samples=samples[:1],
+        output=tmp_path / "theirs.parquet",
+        card=None,
+    )
+    path = reward_model / "config.json"
+    code = {"AutoConfig": "own.C", "AutoModelForSequenceClassification": "own.M"}
+    config = json.loads(path.read_text()) | {"auto_map": code}
+    write_json(path, config)
+    write_judged(arguments, judging)
+    assert arguments.output.is_file()
+    write_json(path, config | {"model_type": "their-own"})
+    consent = r"set policy\.evaluation\.judges\.theirs\.trust_remote_code: true"
+    with pytest.raises(UserError, match=f"the judge some/judge can only be loaded .*{consent}"):
+        write_judged(arguments, judging)
+
+
+def test_a_folder_that_is_no_entry_of_the_sampling_is_named(tmp_path, monkeypatch) -> None:
+    flags = ["--experiment", ROOT / "config/tiny_policy.yaml", "--output", tmp_path / "t3"]
+    flags += ["--evaluations", tmp_path / "polices"]
+    monkeypatch.setattr(sys, "argv", ["policies", *map(str, flags)])
+    with pytest.raises(UserError, match=r"polices is not called as an .* did you mean 'policies'"):
+        policies_report.main()
 
 
 def test_missing_policies_and_unjudged_answers_are_named(compared, samples, tmp_path) -> None:
@@ -381,14 +422,14 @@ class Bench:
         ]
         return self.check_with(*cards)
 
-    def check_with(self, judge_card: Path, candidate_card: Path) -> dict:
+    def check_with(self, judge_card: Path, *candidate_cards: Path) -> dict:
         output = self.folder / "report.json"
         arguments = argparse.Namespace(
             judge=self.judge,
             judge_card=judge_card,
             judge_groups=self.judge_groups,
             candidates=[self.candidate],
-            candidate_cards=[candidate_card],
+            candidate_cards=list(candidate_cards),
             candidate_groups=self.groups_of_candidate,
             prompts=[self.groups_of_candidate, self.asked],
             backbone=self.backbone,
@@ -441,3 +482,9 @@ def test_a_card_of_another_model_or_of_other_prompts_is_refused(bench: Bench) ->
         bench.check_with(bench.card("judge", other, bench.judge_groups), own)
     with pytest.raises(UserError, match=r"does not name .* as the training groups"):
         bench.check_with(bench.card("judge", bench.judge, bench.asked), own)
+
+
+def test_every_candidate_needs_its_card(bench: Bench) -> None:
+    card = bench.card("judge", bench.judge, bench.judge_groups)
+    with pytest.raises(UserError, match="names 1 models, but --candidate-cards 0 cards; give"):
+        bench.check_with(card)

@@ -156,16 +156,22 @@ def test_evaluation_prompts_are_left_out(tmp_path: Path, monkeypatch: pytest.Mon
     command.main()
     assert read_policy_pairs(paths["pairs"])["prompt_id"].tolist() == ["g2"]
     report = json.loads(paths["report.json"].read_text())
-    assert report["dropped"] == ["g0", "g1"]
+    assert report["dropped"] == {"equal_prompts": ["g0"], "near_duplicate_prompts": ["g1"]}
     assert (report["pairs"], report["unfinished_pairs"]) == (1, 0)
     (comparison,) = report["comparisons"]
     assert comparison["equal_prompts"]["groups"] == [["g0", "h0"]]
     assert comparison["near_duplicate_prompts"]["groups"] == [["g1", "h1"]]
     assert json.loads(paths["card.json"].read_text())["step"] == "preferences"
 
-    write_groups(paths["held_out"], groups)
     paths["pairs"].unlink()
-    with pytest.raises(UserError, match="all of them occur in the evaluation sets"):
+    write_groups(paths["held_out"], groups)
+    with pytest.raises(UserError, match=r"3 equal a prompt .* 0 are near-duplicates of one; give"):
+        command.main()
+    write_groups(paths["held_out"], held_out)
+    write_groups(paths["groups"], [groups[1]])
+    write_rewards(paths["scores"], [groups[1]], [[1.0, 2.0]])
+    remedy = r"set policy\.pairs\.drop_near_duplicates: false"
+    with pytest.raises(UserError, match=f"0 equal .* 1 are near-duplicates of one; {remedy}"):
         command.main()
     assert not paths["pairs"].exists()
 

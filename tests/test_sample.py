@@ -193,16 +193,23 @@ def test_rounding_hardly_ever_changes_a_draw() -> None:
 def write_experiment(folder: Path, **sampling) -> Path:
     content = yaml.safe_load((ROOT / "config/tiny.yaml").read_text())
     settings = {"samples": 6, "max_new_tokens": 24, "tokens_per_batch": 300} | sampling
-    content["policy"] = {"held_out": "in_distribution", "sampling": {"pairs": settings}}
+    uses = {"pairs": settings, "policies": settings}
+    content["policy"] = {"held_out": "in_distribution", "sampling": uses}
     path = folder / "experiment.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
 
 
-def run_command_line(folder: Path, backbone: Path, monkeypatch: pytest.MonkeyPatch, output: Path):
+def run_command_line(
+    folder: Path,
+    backbone: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    output: Path,
+    use: str = "pairs",
+):
     arguments = {
         "--experiment": folder / "experiment.yaml",
-        "--use": "pairs",
+        "--use": use,
         "--model": backbone,
         "--groups": folder / "groups.parquet",
         "--output": output,
@@ -424,11 +431,24 @@ def test_a_prompt_beyond_the_context_is_refused(
         make_requests(groups, chat, SAMPLING, context=30)
 
 
-def test_a_model_that_never_stops_is_named(chat: ChatFormat, groups: list[PromptGroup]) -> None:
-    letter = chat.vocabulary["a"]
-    cut = [Completion([letter], "length")] * len(groups)
-    with pytest.raises(UserError, match="none of the 3 samples ended within max_new_tokens"):
-        sampled_groups(groups, cut, chat, "tiny")
+def test_a_model_that_never_stops_is_named(
+    tmp_path: Path, backbone: Path, chat: ChatFormat, groups: list[PromptGroup], monkeypatch, capsys
+) -> None:
+    """Answers of a trained policy that were all cut are judged beside those of the others."""
+    cut = [Completion([chat.vocabulary["a"]], "length")] * len(groups)
+    monkeypatch.setattr(command, "complete_batches", lambda *_: cut)
+    write_groups(tmp_path / "groups.parquet", groups)
+    write_experiment(tmp_path)
+    output = tmp_path / "output.parquet"
+    none = "none of the 3 samples of 'tiny' ended within policy.sampling.{}.max_new_tokens; {}"
+    with pytest.raises(UserError) as error:
+        run_command_line(tmp_path, backbone, monkeypatch, output)
+    assert str(error.value).startswith(f"{output}: {none.format('pairs', 'raise it')}")
+    assert not output.exists()
+    run_command_line(tmp_path, backbone, monkeypatch, output, use="policies")
+    assert none.format("policies", "they are judged") in capsys.readouterr().err
+    answered = read_groups(output)
+    assert {r.finish_reason for group in answered for r in group.responses} == {"length"}
 
 
 def test_empty_samples_are_left_out(chat: ChatFormat, groups: list[PromptGroup]) -> None:
@@ -439,7 +459,7 @@ def test_empty_samples_are_left_out(chat: ChatFormat, groups: list[PromptGroup])
     assert [response.sample for group in made for response in group.responses] == [1, 0, 1]
     assert counts["empty samples left out"] == 3
     assert counts["prompts without a response"] == 1
-    with pytest.raises(UserError, match="not one of the 3 samples has a text"):
+    with pytest.raises(UserError, match="not one of the 3 samples of 'tiny' has a text"):
         sampled_groups(groups, [empty] * 3, chat, "tiny")
 
 

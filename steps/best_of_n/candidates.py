@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from steps.config import Experiment
+from steps.config.dpo import EXACT
 from steps.errors import UserError
 from steps.evaluate.load import align_scores
 from steps.groups.schema import PromptGroup, read_groups
-from steps.policy.answers import EXACT
 from steps.policy.judged import read_judged
 from steps.preferences.rewards import read_rewards
 from steps.score.schema import read_origin
@@ -50,11 +50,18 @@ def read_candidates(
     """
     groups = read_groups(groups_path)
     largest = max(len(group.responses) for group in groups)
-    drawn = sorted(n for n in set(experiment.evaluation.best_of) if n <= largest)
+    wanted = sorted(set(experiment.evaluation.best_of))
+    drawn = [n for n in wanted if n <= largest]
     if not drawn:
         raise UserError(
-            f"{groups_path}: no group has the {min(experiment.evaluation.best_of)} responses of "
-            "the smallest evaluation.best_of; sample more"
+            f"{groups_path}: no group has the {wanted[0]} responses of the smallest "
+            "evaluation.best_of; sample more"
+        )
+    if drawn != wanted:
+        print(
+            f"{groups_path}: N = {', '.join(map(str, wanted[len(drawn) :]))} of evaluation.best_of "
+            f"cannot be drawn, since no prompt has more than {largest} responses; sample more",
+            file=sys.stderr,
         )
     whole = [len(group.responses) >= drawn[-1] for group in groups]
     if not all(whole):
@@ -68,15 +75,14 @@ def read_candidates(
     def kept(values: list) -> list:
         return [value for value, keep in zip(values, whole, strict=True) if keep]
 
-    runs = {r: kept(read_rewards(path, groups)) for r, path in _runs(experiment, rewards).items()}
+    paths = _runs(experiment, rewards)
+    runs = {run: kept(read_rewards(path, groups)) for run, path in paths.items()}
     own = {run: [each.rewards for each in found] for run, found in runs.items()}
     judged = {path.stem: kept(_judged(path, groups)) for path in judges}
-    for name, scores in [*own.items(), *judged.items()]:
-        if not any(map(np.ptp, scores)):
-            raise UserError(
-                f"the rewards of {name} are the same for all responses of a prompt, for every "
-                "prompt; nothing can be picked by them, look at the training of the model"
-            )
+    for (method, seed), path in paths.items():
+        _refuse_constant(own[method, seed], f"'{method}' with seed {seed}", path)
+    for path in judges:
+        _refuse_constant(judged[path.stem], f"the judge '{path.stem}'", path)
     if EXACT in judged:
         raise UserError(f"--judges: the name '{EXACT}' has a meaning of its own; rename the file")
     judged |= _exact(kept(groups))
@@ -92,6 +98,14 @@ def read_candidates(
         judged,
         [each.n_tokens for each in next(iter(runs.values()))],
     )
+
+
+def _refuse_constant(scores: PerGroup, name: str, path: Path) -> None:
+    if not any(map(np.ptp, scores)):
+        raise UserError(
+            f"{path}: {name} gives all responses of a prompt the same reward, for every prompt; "
+            "nothing can be picked by it, look at the training of that model"
+        )
 
 
 def _runs(experiment: Experiment, rewards: list[Path]) -> dict[tuple[str, int], Path]:

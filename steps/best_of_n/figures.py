@@ -69,7 +69,11 @@ def over_optimisation_figure(scores: pd.DataFrame, experiment: Experiment) -> Fi
     own_gains = scores[scores["metric"] == "reward_gain"]
     figure, panels = _panels(table)
     for judge, panel in panels.items():
-        _draw_methods(panel, table[table["judge"] == judge], "kl", experiment)
+        gains = table[table["judge"] == judge]
+        _draw_methods(panel, gains, "kl", experiment)
+        if gains["value"].isna().all():
+            why = f"'{judge}' scores all answers\nto a prompt alike: no gain to draw"
+            panel.text(0.5, 0.5, why, transform=panel.transAxes, ha="center", va="center")
         for method in _present(own_gains, experiment):
             curve = own_gains[own_gains["method"] == method]
             panel.plot(

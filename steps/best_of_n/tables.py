@@ -19,7 +19,7 @@ from steps.report.best_of_n_table import best_of_n_markdown, comparisons_latex, 
 
 _VALUES = ["value", "ci_low", "ci_high", "n", "seeds"]
 SCORE_COLUMNS = ["judge", "method", "drawn", "kl", "metric", *_VALUES]
-COMPARISON_COLUMNS = ["judge", "method", "reference", "drawn", "metric", *_VALUES]
+COMPARISON_COLUMNS = ["judge", "method", "reference", "drawn", "metric", *_VALUES, "p_value"]
 LENGTH_COLUMNS = ["method", "n_tokens", "weight"]
 
 
@@ -84,7 +84,7 @@ def _scores(
             scores.append(row | {"metric": metric} | _columns(value, n, seeds[method]))
         for ((method, drawn), (reference, _)), gap in zip(compared, gaps, strict=True):
             row = {"judge": judge, "method": method, "reference": reference, "drawn": drawn}
-            row["metric"] = "score_difference"
+            row |= {"metric": "score_difference", "p_value": gap.p_value}
             differences.append(row | _columns(gap, n, _fewest(seeds, method, reference)))
     return scores, differences
 

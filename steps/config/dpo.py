@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from steps.config.backbones import HubModel, Limited
 from steps.config.lora import Lora
-from steps.config.section import Commit, Section
+from steps.config.section import Commit, Name, Section
 from steps.errors import UserError
 
 
@@ -39,6 +39,10 @@ class Dpo(Section):
             # The reference's probabilities are computed without it; the first loss is log 2.
             raise ValueError("`lora.dropout` must be 0: policies are trained without dropout")
         return self
+
+
+# The judge of every experiment: whether the final answer equals the reference answer.
+EXACT = "exact"
 
 
 class TrainedJudge(Section):
@@ -78,7 +82,7 @@ Judge = Annotated[TrainedJudge | HubJudge, Field(discriminator="source")]
 class PolicyEvaluation(Section):
     """How policies are compared with each other and with the policy that they started from."""
 
-    judges: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")], Judge] = Field({})
+    judges: dict[Name, Judge] = Field({})
     tokens_per_batch: int = Field(4096, gt=0)  # of the judges' and the reference's passes
 
     @property

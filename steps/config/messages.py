@@ -6,11 +6,13 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from steps.config.schema import Experiment
-from steps.config.section import NAME_PATTERN, SECTION_TAG
+from steps.config.section import COMMIT_PATTERN, NAME_PATTERN, SECTION_TAG
 from steps.errors import nearest
 
 _PATTERNS = {
-    NAME_PATTERN: "consist of the letters A-Z and a-z, digits, _ and -, and not start with -"
+    NAME_PATTERN: "consist of the letters A-Z and a-z, digits, _ and -, and not start with -",
+    COMMIT_PATTERN: "be the full hash of a commit, 40 hexadecimal digits",
+    r"^[\w.-]+/[\w.-]+$": "be an id of the hub such as owner/name",
 }
 _KINDS = {
     "int_type": "an integer",
@@ -34,16 +36,20 @@ def describe(error: ValidationError, content: dict, model: type[BaseModel] = Exp
         content: the file as YAML reads it.
         model: what it was validated against.
     """
+    errors = [(each, *_follow(content, list(each["loc"]))) for each in error.errors()]
     # A misspelt key also leaves the right one missing; the misspelling is the cause to name.
-    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    section, where = _follow(content, list(first["loc"]))
+    first, _, where = min(errors, key=lambda e: e[0]["type"] != "extra_forbidden")
     if first["type"] == "extra_forbidden":
         hint = nearest(where[-1], _known_keys(where[:-1], content, model))
         return f"unknown key '{'.'.join(where)}'; {hint}"
-    return _sentence(first, _name(where), section)
+    # Where a value may be of several kinds, each has an error; one inside it is of the kind meant.
+    errors = [each for each in errors if each[2][: len(where)] == where]
+    first, section, where = max(errors, key=lambda e: len(e[2]))
+    wanted = " or ".join(_wanted(each) for each, _, place in errors if place == where)
+    return _sentence(first, _name(where), section, wanted)
 
 
-def _sentence(error: dict[str, Any], key: str, section: Any) -> str:
+def _sentence(error: dict[str, Any], key: str, section: Any, wanted: str) -> str:
     kind, value = error["type"], error["input"]
     match kind:
         case "missing":
@@ -64,7 +70,7 @@ def _sentence(error: dict[str, Any], key: str, section: Any) -> str:
             return f"{key}: {message}" if key else message
     quotes = "; put it in quotes" if kind == "string_type" and _is_plain(value) else ""
     shown = "" if error["loc"][-1] == _KEY else f" (it is {_shown(value)})"
-    return f"{key} must {_wanted(error)}{shown}{quotes}"
+    return f"{key} must {wanted}{shown}{quotes}"
 
 
 def _wanted(error: dict[str, Any]) -> str:
@@ -124,8 +130,8 @@ def _name(where: list[str | int]) -> str:
 def _follow(content: Any, location: list[str | int]) -> tuple[Any, list[str | int]]:
     """Return what stands at the location, and the location without what is no key of the file.
 
-    Pydantic puts the tag of a union's member behind the name of its section; a `SECTION_TAG` goes
-    before the rest of the location.
+    Pydantic puts the tag of a union's member, or its type (``list[str]``), behind the name of its
+    section or value; a `SECTION_TAG` goes before the rest of the location.
     """
     where: list[str | int] = []
     section, tagged = content, False
@@ -136,12 +142,20 @@ def _follow(content: Any, location: list[str | int]) -> tuple[Any, list[str | in
             tagged = True
             continue
         tagged = False
+        if _is_type(part, section):
+            continue
         where.append(part)
         if isinstance(section, dict):
             section = section.get(part)
         elif isinstance(section, list) and isinstance(part, int):
             section = section[part]
     return section, where
+
+
+def _is_type(part: str | int, section: Any) -> bool:
+    """Whether this part of a location is the type of a union's member."""
+    key = part == _KEY or (isinstance(section, dict) and part in section)
+    return not key and isinstance(part, str) and "[" in part
 
 
 def _known_keys(where: list[str | int], content: Any, model: type[BaseModel]) -> list[str]:

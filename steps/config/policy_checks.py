@@ -1,15 +1,16 @@
-"""What the policy part of an experiment file must fit to: sets, seeds and methods."""
+"""What a policy part must fit to: the sets, seeds and methods of its experiment, and itself."""
 
 from pathlib import Path
 
-from steps.config.dpo import TrainedJudge
+from steps.config.dpo import EXACT, TrainedJudge
+from steps.config.policy import Policy
 from steps.config.schema import ANNOTATED_SET, Experiment
 from steps.errors import UserError, nearest
 from steps.objectives.registry import ensemble_base, method_names
 
 
 def check_policy(path: Path, experiment: Experiment) -> None:
-    """Check names, and that no judge shares prompts or a seed with the candidates.
+    """Check names, samples, and that no judge shares prompts or a seed with the candidates.
 
     Raises:
         UserError: naming the key and the remedy.
@@ -33,9 +34,40 @@ def check_policy(path: Path, experiment: Experiment) -> None:
             raise UserError(
                 f"{path}: policy.seeds: no reward model has the seed {seed}; take some of `seeds`"
             )
+    _check_samples(f"{path}: policy", policy)
+    if EXACT in policy.evaluation.judges:
+        raise UserError(
+            f"{path}: policy.evaluation.judges: '{EXACT}' has a meaning of its own; rename that "
+            "judge"
+        )
     for name, judge in policy.evaluation.judges.items():
         if isinstance(judge, TrainedJudge):
             _check_judge(f"{path}: policy.evaluation.judges.{name}", judge, experiment, sets)
+
+
+def _check_samples(place: str, policy: Policy) -> None:
+    """Check that the samples of each use are such as it takes."""
+    sampling = policy.sampling
+    if policy.dpo is not None and "pairs" not in sampling:
+        raise UserError(
+            f"{place}.sampling.pairs is missing, the samples that policy.dpo trains on; give their "
+            "samples and max_new_tokens, or take policy.dpo out"
+        )
+    chosen_among = ["best_of_n", "pairs"] if policy.dpo is not None else ["best_of_n"]
+    for use in chosen_among:
+        if use in sampling and sampling[use].samples < 2:
+            raise UserError(
+                f"{place}.sampling.{use}.samples is 1, but a reward model chooses between samples "
+                "of a prompt; give at least 2, and a temperature above 0"
+            )
+    drawn = sampling.get("policies_sampled")
+    for key in ("temperature", "top_p"):
+        if drawn is not None and getattr(drawn, key) != 1:
+            raise UserError(
+                f"{place}.sampling.policies_sampled.{key} is {getattr(drawn, key):g}, but must be "
+                "1, since these samples tell the divergence; take others under "
+                "policy.sampling.policies"
+            )
 
 
 def _check_judge(place: str, judge: TrainedJudge, experiment: Experiment, sets: list[str]) -> None:

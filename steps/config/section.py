@@ -20,4 +20,5 @@ class Section(BaseModel):
 
 
 # The full hash of a commit of the hub: a branch or a tag may move, a commit cannot.
-Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+COMMIT_PATTERN = r"^[0-9a-f]{40}$"
+Commit = Annotated[str, Field(pattern=COMMIT_PATTERN)]

@@ -25,10 +25,11 @@ def _download_model(model: Backbone | HubJudge, role: str, output: Path) -> str 
         case HubModel():
             from steps.download.hub import download_hub
 
-            commit = download_hub(model, output)
+            key = MODEL_KEYS.get(role, role)
+            commit = download_hub(model, key, output)
             if not model.pinned:
-                key = f"{MODEL_KEYS.get(role, role)}.revision"
-                print(f"{output}: fetched at commit {commit}; to pin it, set {key}: {commit}")
+                pin = f"{key}.revision: {commit}"
+                print(f"{output}: fetched at commit {commit}; to pin it, set {pin}")
             return commit
         case LocalBackbone(path=path):
             raise UserError(f"the model is the local folder {path}: nothing to download")

@@ -103,17 +103,21 @@ def drop_matching_prompts(
     Returns:
         The groups left, and the report, ready for JSON.
     """
-    dropped: set[str] = set()
+    equal: set[str] = set()
+    near: set[str] = set()
     comparisons = []
     for name, second in others.items():
         matches = match_prompts(groups, second)
-        found = [*matches.equal, *matches.near] if drop_near else matches.equal
-        dropped |= {group_id for group_id, _ in found}
+        equal |= {group_id for group_id, _ in matches.equal}
+        near |= {group_id for group_id, _ in matches.near if drop_near}
         comparisons.append({"set": name, **_described(matches)})
-    return [group for group in groups if group.group_id not in dropped], {
+    return [group for group in groups if group.group_id not in equal | near], {
         "near_duplicate_threshold": NEAR_DUPLICATE,
         "prompts": len(groups),
-        "dropped": sorted(dropped),
+        "dropped": {
+            "equal_prompts": sorted(equal),
+            "near_duplicate_prompts": sorted(near - equal),
+        },
         "comparisons": comparisons,
     }
 

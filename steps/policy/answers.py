@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from steps.config import Experiment
+from steps.config.dpo import EXACT
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup, read_groups
 from steps.policy.judged import read_judged
 from steps.policy.names import REFERENCE, policy_name
 
-EXACT = "exact"  # the judge that compares the final answer with the reference answer
 ASKED = ["policy", "group_id", "sample"]
 KEYS = ["policy", "group_id", "response"]
 

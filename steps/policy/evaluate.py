@@ -11,11 +11,12 @@ import argparse
 import pandas as pd
 
 from steps.config import Experiment
+from steps.config.dpo import EXACT
 from steps.errors import UserError
 from steps.evaluate.csv_files import write_csv_files
 from steps.files import atomic_path
 from steps.groups.schema import read_groups
-from steps.policy.answers import EXACT, read_answers, with_scores
+from steps.policy.answers import read_answers, with_scores
 from steps.policy.compare import (
     COMPARISON_COLUMNS,
     POLICY_COLUMNS,

@@ -26,6 +26,11 @@ def check_judge(arguments: argparse.Namespace, experiment: Experiment) -> None:
     Raises:
         UserError: naming what they share, or a card that is not of its model or prompts.
     """
+    if len(arguments.candidates) != len(arguments.candidate_cards):
+        raise UserError(
+            f"--candidates names {len(arguments.candidates)} models, but --candidate-cards "
+            f"{len(arguments.candidate_cards)} cards; give the card of each model's training"
+        )
     inputs = [arguments.judge, *arguments.candidates, arguments.judge_groups]
     inputs += [arguments.candidate_groups, *arguments.prompts, arguments.backbone]
     card = RunCard(

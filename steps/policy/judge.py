@@ -14,6 +14,7 @@ from steps.files import atomic_path
 from steps.groups.schema import PromptGroup, read_groups
 from steps.policy.judged import JUDGED
 from steps.provenance import RunCard
+from steps.remote_code import REWARD_MODEL, refuse_remote_code
 from steps.score.reward_model import RewardModel, open_reward_model
 from steps.score.stream import score_stream
 
@@ -36,6 +37,10 @@ def write_judged(arguments: argparse.Namespace, experiment: Experiment) -> None:
         experiment=experiment,
     )
     hub = isinstance(judge, HubJudge)
+    if hub and not judge.trust_remote_code:
+        key = f"policy.evaluation.judges.{arguments.judge}"
+        consent = f"set {key}.trust_remote_code: true with {key}.revision pinned to its commit"
+        refuse_remote_code(arguments.model, REWARD_MODEL, f"the judge {judge.id}", consent)
     model = open_reward_model(
         arguments.model,
         trust_remote_code=hub and judge.trust_remote_code,

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from steps.config import load_experiment
-from steps.errors import run_command
+from steps.errors import UserError, run_command
 from steps.files import write_json
 from steps.groups.leaks import drop_matching_prompts
 from steps.groups.schema import read_groups
@@ -42,6 +42,14 @@ def main() -> None:
     rewards_of = {g.group_id: each.rewards for g, each in zip(groups, scored, strict=True)}
     evaluation = {str(path): read_groups(path) for path in arguments.evaluation}
     kept, report = drop_matching_prompts(groups, evaluation, settings.drop_near_duplicates)
+    equal, near = map(len, report["dropped"].values())
+    if not kept:
+        raise UserError(
+            f"{arguments.groups}: no prompt is left to make pairs of: {equal:,} equal a prompt of "
+            f"the evaluation sets, {near:,} are near-duplicates of one; "
+            + ("set policy.pairs.drop_near_duplicates: false, or " if near else "")
+            + "give other prompts"
+        )
     pairs, counts, unfinished = select_pairs(
         kept, [rewards_of[g.group_id] for g in kept], settings, partial(asked, sampling=sampling)
     )
@@ -49,8 +57,8 @@ def main() -> None:
     report |= {"pairs": len(pairs), "unfinished_pairs": unfinished, "without_pair": counts}
     write_json(arguments.report, report)
     print(
-        f"{arguments.output}: {len(pairs):,} pairs of {len(groups):,} prompts, "
-        f"{len(report['dropped']):,} of them left out for evaluation prompts"
+        f"{arguments.output}: {len(pairs):,} pairs of {len(groups):,} prompts; left out: "
+        f"{equal:,} that equal a prompt of the evaluation sets, {near:,} near-duplicates of one"
     )
     if unfinished:
         print(

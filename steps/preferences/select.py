@@ -39,7 +39,7 @@ def select_pairs(
             unfinished += any(_is_cut(group.responses[k]) for k in pair)
             rows.append((group.group_id, asked(group.prompt), *texts, own[chosen], own[rejected]))
     if not rows:
-        raise UserError(f"no prompt gives a pair: {_reasons(groups, rewards, counts)}")
+        raise UserError(f"no prompt gives a pair: {_reasons(rewards, counts)}")
     return pd.DataFrame(rows, columns=POLICY_PAIRS.names), counts, unfinished
 
 
@@ -83,9 +83,7 @@ def _text(group: PromptGroup, response: int) -> str:
     return group.responses[response].text.strip()
 
 
-def _reasons(groups: list[PromptGroup], rewards: list[np.ndarray], counts: Counter) -> str:
-    if not groups:
-        return "all of them occur in the evaluation sets; give others"
+def _reasons(rewards: list[np.ndarray], counts: Counter) -> str:
     compared = [own for own in rewards if len(own) > 1]
     if compared and all(np.ptp(own) == 0 for own in compared):
         return (

@@ -3,11 +3,12 @@
 import pandas as pd
 
 from steps.config import Experiment
-from steps.policy.answers import EXACT
+from steps.config.dpo import EXACT
 from steps.report.latex import tabular, two_lines
 from steps.report.main_table import MISSING, ONE_RUN, Cell
 from steps.report.markdown import bullets, grid
 from steps.report.names import method_title
+from steps.report.policy_conclusions import pick_conclusions
 from steps.report.policy_table import estimate_cell
 
 COLUMNS = {
@@ -60,14 +61,15 @@ def judge_title(judge: str, prompts: int) -> str:
 def best_of_n_markdown(
     scores: pd.DataFrame, comparisons: pd.DataFrame, experiment: Experiment
 ) -> str:
-    """Return best_of_n.md: for each judge the worth of the picks, then picks against picks."""
+    """Return best_of_n.md: for each judge the picks' worth, picks against picks; conclusions."""
     met = comparison_lines(comparisons, experiment)
     parts = [f"# {experiment.title}: best-of-N\n"]
     for title, lines in score_lines(scores).items():
         parts += [f"## {title}\n", _grid(_score_header(scores), lines)]
         if title in met:
             parts.append(_grid(["picks of", "N", *COLUMNS.values(), "seeds"], met[title]))
-    return "\n".join([*parts, bullets(_reading(experiment))])
+    parts.append(bullets(_reading(scores, experiment)))
+    return "\n".join([*parts, *pick_conclusions(comparisons, experiment)])
 
 
 def scores_latex(scores: pd.DataFrame, experiment: Experiment) -> str:
@@ -100,9 +102,10 @@ def _latex(
     return tabular(f"{experiment.title}, best-of-N", columns, header, sections)
 
 
-def _reading(experiment: Experiment) -> list[str]:
+def _reading(scores: pd.DataFrame, experiment: Experiment) -> list[str]:
     settings = experiment.evaluation
-    return [
+    missing = sorted(set(settings.best_of) - set(scores["drawn"]))
+    lines = [
         "A number is the exact expectation over all draws of N from a prompt's samples, of the "
         "same prompts at every N; samples without a text are not among them.",
         "Win, tie and lose: both methods pick among the same N samples, every seed of one meets "
@@ -112,3 +115,9 @@ def _reading(experiment: Experiment) -> list[str]:
         "They do not say how far another training run would lie.",
         f"{ONE_RUN} one run of a method only: another training may give another number.",
     ]
+    if missing:
+        lines.append(
+            f"N = {', '.join(map(str, missing))} of evaluation.best_of is not shown: no prompt has "
+            "that many samples with a text; raise policy.sampling.best_of_n.samples."
+        )
+    return lines

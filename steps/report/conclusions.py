@@ -99,8 +99,8 @@ def summary(family: pd.DataFrame, settings: Settings) -> list[str]:
         family: differences with the columns `CORRECTED` and ``number``, what is compared in words.
     """
     level = 1 - settings.confidence
-    count = f"{len(family)} comparisons" if len(family) > 1 else "one comparison"
-    start = f"After Holm's correction for these {count} at a level of {level:.2g}"
+    count = f"these {len(family)} comparisons" if len(family) > 1 else "this one comparison"
+    start = f"After Holm's correction for {count} at a level of {level:.2g}"
     kept = family[family[CORRECTED] <= level]
     if len(kept):
         found = [f"{start}, this can be concluded ({len(kept)} of {len(family)}):"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from steps.config import Experiment, load_experiment
-from steps.errors import UserError, run_command
+from steps.errors import UserError, nearest, run_command
 from steps.files import atomic_path
 from steps.provenance import RunCard
 from steps.report.csv_file import read_csv
@@ -37,6 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     experiment = load_experiment(arguments.experiment)
+    _check_names(arguments.evaluations, experiment)
     card = RunCard(
         "report policies",
         {},
@@ -47,6 +48,16 @@ def main() -> None:
     evaluations = {folder.name: read_evaluation(folder) for folder in arguments.evaluations}
     write_policy_report(experiment, evaluations, arguments.output)
     card.write([arguments.output])
+
+
+def _check_names(folders: list[Path], experiment: Experiment) -> None:
+    uses = list(experiment.policy.sampling) if experiment.policy else []
+    for folder in folders:
+        if folder.name not in uses:
+            raise UserError(
+                f"--evaluations: {folder} is not called as an entry of policy.sampling; "
+                + (nearest(folder.name, uses) if uses else "the experiment has none")
+            )
 
 
 def read_evaluation(folder: Path) -> dict[str, pd.DataFrame]:

@@ -3,12 +3,13 @@
 import pandas as pd
 
 from steps.config import Experiment
-from steps.policy.answers import EXACT
+from steps.config.dpo import EXACT
 from steps.policy.names import REFERENCE
 from steps.report.latex import escape, tabular, two_lines
 from steps.report.main_table import MISSING, ONE_RUN, Cell, format_interval
 from steps.report.markdown import bullets, grid
 from steps.report.names import method_title
+from steps.report.policy_conclusions import policy_conclusions
 
 COLUMNS = {
     "win": "win",
@@ -70,7 +71,7 @@ def policy_lines(policies: pd.DataFrame) -> list[list[str]]:
 
 
 def policies_markdown(experiment: Experiment, evaluations: dict[str, Tables]) -> str:
-    """Return policies.md: for each kind of sampling the comparisons and the policies' numbers."""
+    """Return policies.md: for each kind of sampling comparisons and numbers; conclusions."""
     parts = [f"# {experiment.title}: policies\n"]
     header = ["judge", "policies", *COLUMNS.values(), "p (Holm) win rate / score", "n", "seeds"]
     for use, tables in evaluations.items():
@@ -83,12 +84,17 @@ def policies_markdown(experiment: Experiment, evaluations: dict[str, Tables]) ->
             grid(header, rows),
             grid(["policy", "measure", "value", "n", "seeds"], policy_lines(tables["policies"])),
         ]
-    return "\n".join([*parts, bullets(_reading(experiment))])
+    parts.append(bullets(_reading(experiment, evaluations)))
+    compared = {
+        sampling_title(use, experiment).capitalize(): tables["comparisons"]
+        for use, tables in evaluations.items()
+    }
+    return "\n".join([*parts, *policy_conclusions(compared, experiment)])
 
 
-def _reading(experiment: Experiment) -> list[str]:
+def _reading(experiment: Experiment, evaluations: dict[str, Tables]) -> list[str]:
     settings = experiment.evaluation
-    return [
+    lines = [
         "n counts prompts; the answers of one policy meet those of the other to the same prompt, "
         "every seed of one method every seed of the other. A tie is an equal score and "
         "half a win in the win rate.",
@@ -105,6 +111,13 @@ def _reading(experiment: Experiment) -> list[str]:
         f"The judge '{EXACT}' gives 1 to an answer that equals the reference answer, 0 to another.",
         f"{ONE_RUN} one run of a method only: another training may give another number.",
     ]
+    if any((tables["policies"]["metric"] == "kl").any() for tables in evaluations.values()):
+        lines.append(
+            "KL: a policy's divergence from the starting policy in nats per answer, estimated from "
+            "its own samples. Empty ones are left out, another control token at the end counts as "
+            "the end of turn, and texts are tokenised again, so that it may fall below zero."
+        )
+    return lines
 
 
 def policies_latex(experiment: Experiment, evaluations: dict[str, Tables]) -> str:

@@ -27,7 +27,7 @@ from steps.sample.backend import Backend, Request, plan_batches
 from steps.sample.requests import make_requests
 from steps.sample.responses import sampled_groups
 from steps.sample.run import complete_batches
-from steps.sample.settings import Use, sampling_for
+from steps.sample.settings import Use, check_ended, sampling_for
 from steps.stop import leave, stop_requests
 
 CODE = (".", "sample")
@@ -61,6 +61,7 @@ def main() -> None:
         completions = complete_batches(backend, batches, plan, work, title, asked_to_stop)
         author = arguments.name or arguments.model.name
         made, counts = sampled_groups(groups, completions, chat, author)
+        check_ended(counts, arguments.use, author, arguments.output)
         counts["tokens"] = sum(len(each.ids) for each in completions)
         write_groups(arguments.output, made)
         card.write([arguments.output], tokens=counts["tokens"], counts=counts)

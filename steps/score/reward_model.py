@@ -26,6 +26,7 @@ from steps.device import best_device, working_dtype
 from steps.errors import UserError
 from steps.groups.schema import PromptGroup
 from steps.packing import ATTENTION
+from steps.remote_code import REWARD_MODEL, refuse_remote_code
 from steps.reward_head import token_rewards as rewards_of_tokens
 from steps.score.batches import hidden_states
 from steps.score.cached import autocast
@@ -161,6 +162,9 @@ def open_reward_model(
 
 def open_files(files: ModelFiles, trust_remote_code: bool, precision: str) -> RewardModel:
     """Open a model whose files are there, see `open_reward_model`."""
+    if not trust_remote_code:
+        consent = "give --trust-remote-code (in an experiment the key trust_remote_code)"
+        refuse_remote_code(files.folder, REWARD_MODEL, files.name, consent)
     config = load_config(files.folder, trust_remote_code)
     _check_classifier(config, files.name)
     packed = is_packable(config) and not (trust_remote_code and hasattr(config, "auto_map"))

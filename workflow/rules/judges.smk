@@ -6,10 +6,10 @@ if OWN.policy is not None:
     OWN_JUDGES = {name: judge for name, judge in JUDGES.items() if judge.source == "trained"}
     HUB_JUDGES = OWN.policy.evaluation.hub_judges
     JUDGE_FOLDERS = {
-        name: f"{POLICY}/judges/{judge.method}/seed{judge.seed}"
+        name: f"{POLICY}/judges/{judge.train_on}/{judge.method}/seed{judge.seed}"
         for name, judge in OWN_JUDGES.items()
     } | {name: str(model_folder(judge)) for name, judge in HUB_JUDGES.items()}
-    LEARNT_FROM = {(judge.method, judge.seed): judge.train_on for judge in OWN_JUDGES.values()}
+    JUDGE_METHODS = "|".join(judge.method for judge in OWN_JUDGES.values()) or "none"
 
     onstart:
         # A dry run shows the plan without it.
@@ -22,40 +22,40 @@ if OWN.policy is not None:
     use rule train as train_judge with:
         input:
             backbone=BACKBONE_FILES,
-            groups=lambda w: f"{RESULTS}/groups/{LEARNT_FROM[w.method, int(w.seed)]}.parquet",
-            pairs=lambda w: f"{RESULTS}/pairs/{LEARNT_FROM[w.method, int(w.seed)]}.parquet",
-            cache=lambda w: f"{RESULTS}/cache/{LEARNT_FROM[w.method, int(w.seed)]}",
+            groups=f"{RESULTS}/groups/{{set}}.parquet",
+            pairs=f"{RESULTS}/pairs/{{set}}.parquet",
+            cache=f"{RESULTS}/cache/{{set}}",
             frozen=FROZEN,
         output:
-            model=directory(f"{POLICY}/judges/{{method}}/seed{{seed}}"),
-            log=f"{POLICY}/judges/{{method}}/seed{{seed}}.csv",
+            model=directory(f"{POLICY}/judges/{{set}}/{{method}}/seed{{seed}}"),
+            log=f"{POLICY}/judges/{{set}}/{{method}}/seed{{seed}}.csv",
         log:
-            f"{POLICY_LOGS}/judge-{{method}}-seed{{seed}}.log",
+            f"{POLICY_LOGS}/judge-{{set}}-{{method}}-seed{{seed}}.log",
         wildcard_constraints:
-            method="|".join(method for method, _ in LEARNT_FROM) or "none",
+            method=JUDGE_METHODS,
         params:
             depends=rules.train.params.depends,
             method=lambda wildcards: method_hash(wildcards.method),
             experiment=FILE,
             frozen=f"--frozen {FROZEN[0]}" if FROZEN else "",
-            work=f"results/{OWN_NAME}/unfinished/judge-{{method}}-seed{{seed}}",
-            card=f"{POLICY_CARDS}/judge-{{method}}-seed{{seed}}.json",
+            work=f"results/{OWN_NAME}/unfinished/judge-{{set}}-{{method}}-seed{{seed}}",
+            card=f"{POLICY_CARDS}/judge-{{set}}-{{method}}-seed{{seed}}.json",
 
     rule check_judge:
         input:
-            judge=f"{POLICY}/judges/{{method}}/seed{{seed}}",
-            groups=lambda w: f"{RESULTS}/groups/{LEARNT_FROM[w.method, int(w.seed)]}.parquet",
+            judge=f"{POLICY}/judges/{{set}}/{{method}}/seed{{seed}}",
+            groups=f"{RESULTS}/groups/{{set}}.parquet",
             candidates=[f"{RESULTS}/models/{method}/seed{seed}" for method, seed in OWN.policy_runs],
             train=f"{RESULTS}/groups/train.parquet",
             # Where policies have prompts of their own, those of the pairs are others.
             prompts=sorted({f"{RESULTS}/groups/train.parquet", PAIR_PROMPTS, HELD_OUT}),
             backbone=BACKBONE_FILES,
         output:
-            f"{POLICY}/judges/{{method}}/seed{{seed}}.json",
+            f"{POLICY}/judges/{{set}}/{{method}}/seed{{seed}}.json",
         log:
-            f"{POLICY_LOGS}/check-judge-{{method}}-seed{{seed}}.log",
+            f"{POLICY_LOGS}/check-judge-{{set}}-{{method}}-seed{{seed}}.log",
         wildcard_constraints:
-            method="|".join(method for method, _ in LEARNT_FROM) or "none",
+            method=JUDGE_METHODS,
         conda:
             "../../environment.yml"
         resources:
@@ -63,12 +63,12 @@ if OWN.policy is not None:
         params:
             depends=depends(OWN, [], [".", "policy"]),
             experiment=OWN_FILE,
-            judge_card=f"{POLICY_CARDS}/judge-{{method}}-seed{{seed}}.json",
+            judge_card=f"{POLICY_CARDS}/judge-{{set}}-{{method}}-seed{{seed}}.json",
             cards=[
                 f"{RESULTS}/cards/train-{method}-seed{seed}.json"
                 for method, seed in OWN.policy_runs
             ],
-            card=f"{POLICY_CARDS}/check-judge-{{method}}-seed{{seed}}.json",
+            card=f"{POLICY_CARDS}/check-judge-{{set}}-{{method}}-seed{{seed}}.json",
         shell:
             "python -m steps.policy check-judge --experiment {params.experiment}"
             " --judge {input.judge} --judge-card {params.judge_card} --judge-groups {input.groups}"
