@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from steps.config.schema import Experiment
-from steps.config.section import COMMIT_PATTERN, NAME_PATTERN, SECTION_TAG
+from steps.config.section import COMMIT_PATTERN, NAME_PATTERN
 from steps.errors import nearest
 
 _PATTERNS = {
@@ -130,14 +130,12 @@ def _name(where: list[str | int]) -> str:
 def _follow(content: Any, location: list[str | int]) -> tuple[Any, list[str | int]]:
     """Return what stands at the location, and the location without what is no key of the file.
 
-    Pydantic puts the tag of a union's member, or its type (``list[str]``), behind the name of its
-    section or value; a `SECTION_TAG` goes before the rest of the location.
+    Pydantic puts the tag of a union's member, or its type (``list[str]``, ``[section]``), behind
+    the name of its section or value.
     """
     where: list[str | int] = []
     section, tagged = content, False
     for part in location:
-        if part == SECTION_TAG:
-            continue
         if isinstance(section, dict) and section.get("source") == part and not tagged:
             tagged = True
             continue
