@@ -86,8 +86,9 @@ def test_pointwise_training_keeps_prompts_without_a_pair(chat: ChatFormat) -> No
 def test_the_command_selects_by_the_labels_of_the_training(
     experiment: Experiment, backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    prepared = tmp_path / "prepared"
     for name in ("train", *experiment.evaluation_sets):
-        write_groups(tmp_path / f"{name}.parquet", [group(f"{name}-a", 1, 1), group(name, 2, 0)])
+        write_groups(prepared / f"{name}.parquet", [group(f"{name}-a", 1, 1), group(name, 2, 0)])
     sizes = {}
     for kind in LABELS:
         training = experiment.training.model_copy(update={"labels": kind})
@@ -96,7 +97,7 @@ def test_the_command_selects_by_the_labels_of_the_training(
         output = tmp_path / kind
         run(
             argparse.Namespace(
-                experiment=None, prepared=tmp_path, backbone=backbone, output=output, card=None
+                experiment=None, prepared=prepared, backbone=backbone, output=output, card=None
             )
         )
         sets = ("train", "in_distribution")
