@@ -19,6 +19,7 @@ from transformers.utils import logging
 from steps.config.schema import Experiment, HubBackbone, model_folder
 from steps.errors import UserError
 from steps.files import make_again, sha256
+from steps.onednn import use_onednn
 from steps.packing import ATTENTION, GroupSpan, position_ids
 from steps.reward_head import has_mlp_head, head_state, install_mlp_head
 
@@ -184,6 +185,7 @@ def _load_weights(
             f"the weights in {folder} are incomplete: {len(lacking)} are missing or of another "
             f"shape, for example '{lacking[0]}'; fetch the model again"
         )
+    use_onednn(model)
     return model
 
 

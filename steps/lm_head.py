@@ -3,7 +3,19 @@
 import torch
 from torch import Tensor
 
-CHUNK = 512  # rows of logits that exist at a time
+from steps.onednn import product
+
+CHUNK = 512  # rows of logits that exist at a time, at most
+CACHED = 6_291_456  # logits that exist at a time on a CPU: 24 MiB, what its caches hold
+
+
+def chunk_rows(vocabulary: int, device_type: str) -> int:
+    """Return how many rows of logits exist at a time.
+
+    A CPU reads fewer than `CHUNK` again while they are in its caches, and its C library keeps blocks
+    below 32 MiB, where those above are taken from the system, zeroed, each time.
+    """
+    return CHUNK if device_type != "cpu" else min(CHUNK, max(16, CACHED // vocabulary))
 
 
 class _TokenLogProbs(torch.autograd.Function):
@@ -11,8 +23,7 @@ class _TokenLogProbs(torch.autograd.Function):
 
     The forward pass also forms d log p / d h = W[y] - softmax(h W^T) W, which is [T, D] and makes
     the backward pass into the hidden states one product; the gradient of the head, where it is
-    trained, needs the logits a second time. All chunks share a buffer, for the system takes as long
-    to give the memory of a fresh one as an eighth of the product (CPU).
+    trained, needs the logits a second time.
     """
 
     @staticmethod
@@ -20,9 +31,8 @@ class _TokenLogProbs(torch.autograd.Function):
         log_probs = _wide(hidden.new_empty(len(targets)))
         totals = torch.empty_like(log_probs)
         slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        buffer = _buffer(hidden, weight)
-        for part in _chunks(targets):
-            logits = _logits(hidden[part], weight, buffer)
+        for part in _chunks(targets, weight):
+            logits = _wide(product(hidden[part], weight))
             log_probs[part], totals[part], sums = _log_probs_(logits, targets[part])
             if slopes is not None:
                 mean = logits.to(weight.dtype) @ weight / sums[:, None].to(weight.dtype)
@@ -38,23 +48,13 @@ class _TokenLogProbs(torch.autograd.Function):
         grad_weight = None
         if ctx.needs_input_grad[1]:
             grad_weight = torch.zeros_like(weight)
-            buffer = _buffer(hidden, weight)
-            for part in _chunks(targets):
-                logits = _logits(hidden[part], weight, buffer)
+            for part in _chunks(targets, weight):
+                logits = _wide(product(hidden[part], weight))
                 probs = logits.sub_(totals[part, None]).exp_().to(weight.dtype)
                 scaled = hidden[part] * gradient[part, None]
                 grad_weight.addmm_(probs.T, scaled, alpha=-1)
                 grad_weight.index_add_(0, targets[part], scaled)
         return grad_hidden, grad_weight, None
-
-
-def _buffer(hidden: Tensor, weight: Tensor) -> Tensor:
-    return hidden.new_empty(min(len(hidden), CHUNK), len(weight))
-
-
-def _logits(hidden: Tensor, weight: Tensor, buffer: Tensor) -> Tensor:
-    """Return the logits of a chunk, [T, V], in float32 or wider; they may lie in the buffer."""
-    return _wide(torch.mm(hidden, weight.T, out=buffer[: len(hidden)]))
 
 
 def _log_probs_(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -73,8 +73,9 @@ def _wide(values: Tensor) -> Tensor:
     return values if values.dtype == torch.float64 else values.float()
 
 
-def _chunks(targets: Tensor) -> list[slice]:
-    return [slice(at, at + CHUNK) for at in range(0, len(targets), CHUNK)]
+def _chunks(targets: Tensor, weight: Tensor) -> list[slice]:
+    rows = chunk_rows(len(weight), weight.device.type)
+    return [slice(at, at + rows) for at in range(0, len(targets), rows)]
 
 
 def token_log_probs(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -106,9 +107,8 @@ def tempered_log_probs(
     gradient.
     """
     log_probs, entropies = [], []
-    buffer = _buffer(hidden, weight)
-    for part in _chunks(targets):
-        logits = _logits(hidden[part], weight, buffer)
+    for part in _chunks(targets, weight):
+        logits = _wide(product(hidden[part], weight))
         if temperature != 1:
             logits /= temperature
         if top_p == 1 and not entropy:
