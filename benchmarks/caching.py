@@ -9,14 +9,14 @@ from functools import partial
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from benchmarks.flops import forward_flops, work_of
 from benchmarks.rows import Row, rate_row
 from benchmarks.setting import Setting
 from benchmarks.texts import candidate_sets
 from benchmarks.timing import check_equal, fastest, in_turns, run_of
-from steps.backbone import load_generator, load_language_model
+from steps.backbone import load_generator
 from steps.cache.build import plan_batches
 from steps.cache.compute import Models, compute_batch
 from steps.cache.encode import EncodedGroups, encode_groups
@@ -31,7 +31,10 @@ def against_plain_caching(setting: Setting) -> Row:
     models = Models(generator.to(best_device()))
     key = cache_key(setting.experiment, setting.backbone, setting.chat, layer=None)
     ours = partial(cached, setting, models, groups, key)
-    model = load_language_model(setting.backbone, False, "sdpa", setting.dtype).to(best_device())
+    model = AutoModelForCausalLM.from_pretrained(
+        setting.backbone, dtype=setting.dtype, attn_implementation="sdpa"
+    )
+    model.to(best_device()).eval()
     rows = prompts_and_responses(groups)
     name = "caching the generator's probabilities"
     check_equal(name, ours(), plain(model, rows, setting.size.batch_sizes[0]))

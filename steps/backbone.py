@@ -74,10 +74,10 @@ def load_generator(
     """Load the causal language model of a folder for the packed layout, for inference."""
     check_packable(folder, experiment)
     trust = _trusts(folder, experiment)
-    return load_language_model(folder, trust, ATTENTION, dtype)
+    return _load_language_model(folder, trust, ATTENTION, dtype)
 
 
-def load_language_model(
+def _load_language_model(
     folder: Path, trust: bool, attention: str, dtype: torch.dtype
 ) -> PreTrainedModel:
     """Load the causal language model of a folder, for inference."""
@@ -89,7 +89,7 @@ def load_policy(
     folder: Path, experiment: Experiment, dtype: torch.dtype = torch.float32
 ) -> PreTrainedModel:
     """Load the causal language model of a folder to sample from, whatever its architecture."""
-    return load_language_model(folder, _trusts(folder, experiment), "sdpa", dtype)
+    return _load_language_model(folder, _trusts(folder, experiment), "sdpa", dtype)
 
 
 def context_length(folder: Path, experiment: Experiment) -> int:

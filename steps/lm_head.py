@@ -12,8 +12,8 @@ CACHED = 6_291_456  # logits that exist at a time on a CPU: 24 MiB, what its cac
 def chunk_rows(vocabulary: int, device_type: str) -> int:
     """Return how many rows of logits exist at a time.
 
-    A CPU reads fewer than `CHUNK` again while they are in its caches, and its C library keeps blocks
-    below 32 MiB, where those above are taken from the system, zeroed, each time.
+    A CPU reads few of them again while they are in its caches, and its C library keeps blocks below
+    32 MiB, where it takes larger ones from the system, zeroed, each time.
     """
     return CHUNK if device_type != "cpu" else min(CHUNK, max(16, CACHED // vocabulary))
 

@@ -1,13 +1,13 @@
 """Linear layers through oneDNN on the CPUs where it is faster than the library torch takes.
 
-torch's wheels multiply float32 matrices with MKL, which does not use all that AMD's processors have:
-on an EPYC of the fourth generation oneDNN, which the same wheels hold, computes the products of a
-forward pass and the gradients of its inputs 1.15 to 1.4 times as fast (up to twice with an LM head),
-the gradients of weights no faster. torch has no switch for it, so the operator that its own compiler
-calls is called here. Values differ by the rounding of another order of summation.
+torch's wheels multiply float32 matrices with MKL, which does not use all that AMD's processors
+have: on an EPYC of the fourth generation oneDNN, which the same wheels hold, computes a layer and
+the gradient of its inputs 1.15 to 1.4 times as fast (an LM head up to twice), the gradient of its
+weights no faster. torch has no switch for it, so the operator that its own compiler calls is called
+here. Values differ by the rounding of another order of summation.
 
-No gain below `LEAST` multiply-adds, where preparing the call costs more than it saves; not measured,
-and so not used, on other processors.
+No gain below `LEAST` multiply-adds, where preparing the call costs more than it saves; not
+measured, and so not used, on other processors.
 """
 
 from functools import cache
@@ -22,7 +22,7 @@ LEAST = 4_000_000  # multiply-adds of a product that is worth the call (some 15 
 
 @cache
 def is_faster(cpu: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether oneDNN is there and this machine's processor is of the make that it was measured on."""
+    """Whether oneDNN is there and the processor of the make that it was measured on."""
     known = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     return known and cpu.is_file() and "AuthenticAMD" in cpu.read_text()
 
@@ -50,7 +50,7 @@ def _pays(inputs: Tensor, weight: Tensor) -> bool:
 
 
 class _Linear(torch.autograd.Function):
-    """`product` with the gradients of its inputs by the same library, those of weights by torch's."""
+    """`product`, the gradient of inputs by the same library, of weights and bias by torch's."""
 
     @staticmethod
     def forward(ctx, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -79,7 +79,7 @@ class OneDnnLinear(nn.Linear):
 
 
 def use_onednn(model: nn.Module) -> None:
-    """Make the plain linear layers of a model `OneDnnLinear`, in place; nothing where that is no gain.
+    """Make the plain linear layers of a model `OneDnnLinear`, in place, where that is a gain.
 
     Weights, names and what is saved stay as they are.
     """

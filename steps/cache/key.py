@@ -12,6 +12,7 @@ from steps.backbone import weights_hash
 from steps.chat import ChatFormat
 from steps.config.schema import Experiment
 from steps.device import working_dtype
+from steps.onednn import is_faster
 
 # What people call a part whose name does not say it.
 PART_NAMES = {"chat_format": "tokenizer or chat template"}
@@ -30,6 +31,7 @@ class CacheKey:
     hidden_weights: str | None  # of the backbone, whose hidden states they are
     dtype: str
     threads: int  # the order of additions, and so the last bits
+    onednn: bool  # whether it multiplies matrices; the same holds
     torch: str
     transformers: str
 
@@ -61,6 +63,7 @@ def cache_key(
         hidden_weights=None if layer is None else weights_hash(backbone),
         dtype=str(working_dtype(experiment.cache.precision)).removeprefix("torch."),
         threads=experiment.threads,
+        onednn=is_faster(),
         torch=torch.__version__,
         transformers=transformers.__version__,
     )

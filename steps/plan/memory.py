@@ -11,9 +11,9 @@ all weights in the dtype that they are held in; and of the largest micro-batch, 
   and as much again for one layer, whose gradients exist while it is passed. With gradient
   checkpointing the layers keep D each, and one of them is computed again. A D is 4 bytes since
   norms compute in float32; the others are 2 in bf16.
-- logits: [CHUNK, V] in float32, twice (three times where the head is trained, whose gradient [V, D]
-  exists a second time before it is added), and 3 D per token for the hidden states, their scaled
-  copy and the slopes of `steps.lm_head`.
+- logits: so many rows of V as `steps.lm_head.chunk_rows` says, in float32, twice (three times
+  where the head is trained, whose gradient [V, D] exists a second time before it is added), and
+  3 D per token for the hidden states, their scaled copy and the slopes of `steps.lm_head`.
 
 On a GPU bf16 holds a second, half-wide copy of the weights that are not adapters, and the optimiser
 works on all parameters at once, which takes 4 bytes more of each while no activation exists.
@@ -29,7 +29,7 @@ cache's hidden states).
 from dataclasses import dataclass, replace
 
 from steps.config.schema import Generator, Training
-from steps.lm_head import CHUNK
+from steps.lm_head import chunk_rows
 from steps.plan.architecture import Shape
 from steps.plan.machine import Machine
 from steps.plan.parameters import Parameters
@@ -87,8 +87,8 @@ def training_memory(
     logits = 0
     if has_lm_term:
         trained = settings.lm_head == "copy" or settings.mode == "full"
-        blocks = 4 * CHUNK * shape.vocabulary
-        logits = (3 if trained else 2) * blocks + 3 * 4 * shape.hidden * tokens
+        block = 4 * _chunk(shape, machine)
+        logits = (3 if trained else 2) * block + 3 * 4 * shape.hidden * tokens
         logits += 4 * shape.vocabulary * shape.hidden if trained else 0
     return Memory(
         process=machine.device_process,
@@ -128,10 +128,17 @@ def cache_memory(
 ) -> Memory:
     """Return the peak of a cache job: a pass, then the log-probabilities by blocks of logits.
 
-    A block [CHUNK, V] exists three times, that of the chunk before among them, five times with
+    A block of logits exists three times, that of the chunk before among them, five times with
     entropies, nine times where a nucleus is sorted out. What the layers took before is counted
     besides, since the allocator gives little of it back.
     """
     blocks = 9 if settings.top_p < 1 else 5 if settings.entropy else 3
     base = pass_memory(shape, weight_bytes, tokens, machine)
-    return replace(base, logits=4 * (blocks * CHUNK * shape.vocabulary + 2 * shape.hidden * tokens))
+    logits = blocks * _chunk(shape, machine) + 2 * shape.hidden * tokens
+    return replace(base, logits=4 * logits)
+
+
+def _chunk(shape: Shape, machine: Machine) -> int:
+    """Return how many logits exist at a time."""
+    rows = chunk_rows(shape.vocabulary, "cuda" if machine.gpu else "cpu")
+    return rows * shape.vocabulary

@@ -19,6 +19,7 @@ from steps.config.schema import Training
 from steps.device import best_device, working_dtype
 from steps.layouts import compute_states
 from steps.objectives.objective import Objective
+from steps.onednn import is_faster, use_onednn
 from steps.packing import ATTENTION
 from steps.plan.made_up import MadeUpStore, made_up_groups
 from steps.plan.parameters import build_classifier
@@ -135,6 +136,7 @@ def _module(run: Run, layers: int) -> RewardModule:
     """Return what `steps.train.assemble` does, without files and with ``layers`` layers."""
     settings = run.settings
     model = build_classifier(_shortened(run.config, layers), settings, str(best_device()))
+    use_onednn(model)
     upper = settings.mode == "upper_layers"
     trained, first_layer = choose_trained(
         model, settings.model_copy(update={"trained_layers": layers if upper else None})
@@ -174,6 +176,7 @@ def _cache_rate(experiment: Experiment, config: PreTrainedConfig) -> float:
             dtype=dtype,
             attn_implementation=ATTENTION,
         ).eval()
+    use_onednn(model)
     stores = experiment.training.trained_layers is not None
     second = stores and not experiment.generator_is_backbone
     key = CacheKey(
@@ -186,6 +189,7 @@ def _cache_rate(experiment: Experiment, config: PreTrainedConfig) -> float:
         hidden_weights=None,
         dtype=str(dtype),
         threads=experiment.threads,
+        onednn=is_faster(),
         torch=torch.__version__,
         transformers=transformers.__version__,
     )
