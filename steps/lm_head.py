@@ -3,19 +3,22 @@
 import torch
 from torch import Tensor
 
-from steps.onednn import product
+from steps.onednn import is_faster, product
 
 CHUNK = 512  # rows of logits that exist at a time, at most
-CACHED = 6_291_456  # logits that exist at a time on a CPU: 24 MiB, what its caches hold
+CACHED = 6_291_456  # logits that exist at a time where oneDNN makes them: 24 MiB
 
 
 def chunk_rows(vocabulary: int, device_type: str) -> int:
     """Return how many rows of logits exist at a time.
 
-    A CPU reads few of them again while they are in its caches, and its C library keeps blocks below
-    32 MiB, where it takes larger ones from the system, zeroed, each time.
+    oneDNN is as fast with few of them, which are read again while the processor's caches hold them;
+    and the C library keeps blocks below 32 MiB, where it takes larger ones from the system, zeroed,
+    each time. Other libraries want many.
     """
-    return CHUNK if device_type != "cpu" else min(CHUNK, max(16, CACHED // vocabulary))
+    if device_type != "cpu" or not is_faster():
+        return CHUNK
+    return min(CHUNK, max(16, CACHED // vocabulary))
 
 
 class _TokenLogProbs(torch.autograd.Function):

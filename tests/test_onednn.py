@@ -25,7 +25,8 @@ def every_product(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
         shapes.append(tuple(weight.shape))
         return real(inputs, weight, *others)
 
-    monkeypatch.setattr(onednn, "is_faster", lambda: True)
+    for module in (onednn, lm_head):
+        monkeypatch.setattr(module, "is_faster", lambda: True)
     monkeypatch.setattr(onednn, "LEAST", 0)
     monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", watched)
     return shapes
@@ -123,8 +124,11 @@ def test_the_lm_head_equals_the_plain_one_whatever_its_rows(every_product, monke
     assert set(every_product) == {(30, 8)} and len(every_product) == 2 * (4 + 3 + 1)
 
 
-def test_rows_of_logits_at_a_time() -> None:
+def test_rows_of_logits_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lm_head, "is_faster", lambda: True)
     assert lm_head.chunk_rows(49_152, "cpu") == 128
     assert lm_head.chunk_rows(256_000, "cpu") == 24
     assert lm_head.chunk_rows(10**7, "cpu") == 16
     assert lm_head.chunk_rows(100, "cpu") == lm_head.chunk_rows(256_000, "cuda") == 512
+    monkeypatch.setattr(lm_head, "is_faster", lambda: False)
+    assert lm_head.chunk_rows(49_152, "cpu") == 512
