@@ -6,6 +6,7 @@
 # ACCOUNTING=1 adds slurmdbd with a database. SLURM_LAB_ROOT is the folder (default /tmp/slurm-lab).
 # /etc/slurm/*.conf become links into it, because Snakemake's executor deletes SLURM_CONF in jobs.
 set -euo pipefail
+export PATH=$PATH:/usr/sbin:/sbin # where the daemons are; not every root looks there
 ROOT=${SLURM_LAB_ROOT:-/tmp/slurm-lab}
 ACCOUNTING=${ACCOUNTING:-0}
 PORT=16817 # of the controller; the others follow it
