@@ -10,7 +10,6 @@ from transformers import PreTrainedModel
 
 from steps.config.schema import Lora
 from steps.errors import UserError, nearest
-from steps.onednn import use_onednn
 
 
 def linear_names(model: PreTrainedModel) -> list[str]:
@@ -54,7 +53,6 @@ def add_lora(model: PreTrainedModel, lora: Lora, task: str) -> PeftModel:
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.float32)
-    use_onednn(adapted)
     return adapted
 
 
