@@ -1,5 +1,7 @@
 """Token log-probabilities from hidden states without a [tokens, vocabulary] tensor."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -77,8 +79,10 @@ def _wide(values: Tensor) -> Tensor:
 
 
 def _chunks(targets: Tensor, weight: Tensor) -> list[slice]:
-    rows = chunk_rows(len(weight), weight.device.type)
-    return [slice(at, at + rows) for at in range(0, len(targets), rows)]
+    """Cut the rows into nearly equal parts: oneDNN adds up a single row in another order."""
+    count = -(-len(targets) // chunk_rows(len(weight), weight.device.type))
+    edges = [len(targets) * part // count for part in range(count + 1)] if count else []
+    return [slice(*edge) for edge in pairwise(edges)]
 
 
 def token_log_probs(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
