@@ -21,6 +21,8 @@ def cluster() -> Iterator[None]:
     if not (shutil.which("slurmctld") or shutil.which("apt-get")):
         pytest.skip("SLURM is not installed and there is no apt-get to install Debian's packages")
     started = subprocess.run([SCRIPT, "up"], capture_output=True, text=True)
+    if started.returncode != 0:  # half a cluster would keep every snakemake here waiting for it
+        subprocess.run([SCRIPT, "down"], check=True)
     if "cannot install" in started.stderr or "of its own" in started.stderr:
         pytest.skip(started.stderr.strip())
     assert started.returncode == 0, started.stdout + started.stderr
