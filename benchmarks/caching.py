@@ -23,7 +23,7 @@ from steps.cache.encode import EncodedGroups, encode_groups
 from steps.cache.key import CacheKey, cache_key
 from steps.device import best_device
 
-# Both sides are up to 5e-5 away from what float64 gives: logits of 20 have no more digits.
+# Ours was up to 5e-5 from float64's by either library (docs/speed.md): 1e-5 would ask for luck.
 LOG_PROB_TOLERANCE = TOLERANCE | {torch.float32: 1e-4}
 
 

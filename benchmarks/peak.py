@@ -16,8 +16,10 @@ SECONDS = 0.5  # that each shape is measured for
 
 
 def matrix_peak(config: PreTrainedConfig, dtype: torch.dtype, seconds: float = SECONDS) -> float:
-    """Return the FLOP/s of the fastest of the model's own products, each at its best, by the faster
-    of the two libraries that torch may take on a CPU."""
+    """Return the FLOP/s of the fastest of the model's own products, each at its best.
+
+    On a CPU by the faster of torch's library and, where `steps.onednn` takes it, oneDNN.
+    """
     return max(
         _product_rate(inputs, outputs, dtype, seconds)
         for inputs, outputs in sorted(set(product_shapes(config)))
