@@ -22,6 +22,11 @@ def without_pairs(content: dict) -> None:
     del content["policy"]["sampling"]["pairs"]
 
 
+def without_answers(content: dict) -> None:
+    for use in ("policies", "policies_sampled"):
+        del content["policy"]["sampling"][use]
+
+
 def test_samples_that_no_later_step_can_use_are_refused(tmp_path: Path) -> None:
     refused = {
         "pairs.samples is 1, but a reward model chooses": sampling("pairs", samples=1),
@@ -31,6 +36,7 @@ def test_samples_that_no_later_step_can_use_are_refused(tmp_path: Path) -> None:
         ),
         "policies_sampled.top_p is 0.9, but must be 1": sampling("policies_sampled", top_p=0.9),
         "pairs is missing, the samples that policy.dpo trains on": without_pairs,
+        "policies is missing, the answers of the policies": without_answers,
     }
     for words, change in refused.items():
         path = extended(tmp_path, change)

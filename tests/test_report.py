@@ -160,6 +160,9 @@ def test_readings_never_claim_more_than_the_interval():
     assert [verdict(0.01, 0.2), verdict(-0.2, -0.01)] == ["higher", "lower"]
     assert [verdict(0.0, 0.2), verdict(-0.2, 0.0), verdict(0.0, 0.0)] == [UNSEEN] * 3
     assert "no interval" in verdict(np.nan, np.nan)
+    # Both ends are shown as 0.000, which nobody should read as a difference.
+    assert verdict(1e-6, 4e-4) == verdict(-4e-4, -1e-6) == UNSEEN
+    assert verdict(4e-4, 6e-4) == "higher"
 
 
 def test_the_needed_number_of_problems():

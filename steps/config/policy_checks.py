@@ -53,6 +53,11 @@ def _check_samples(place: str, policy: Policy) -> None:
             f"{place}.sampling.pairs is missing, the samples that policy.dpo trains on; give their "
             "samples and max_new_tokens, or take policy.dpo out"
         )
+    if policy.dpo is not None and not {"policies", "policies_sampled"} & set(sampling):
+        raise UserError(
+            f"{place}.sampling.policies is missing, the answers of the policies that policy.dpo "
+            "trains; give it or policies_sampled, or take policy.dpo out"
+        )
     chosen_among = ["best_of_n", "pairs"] if policy.dpo is not None else ["best_of_n"]
     for use in chosen_among:
         if use in sampling and sampling[use].samples < 2:

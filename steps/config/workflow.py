@@ -15,6 +15,7 @@ from steps.config.dpo import HubJudge
 from steps.config.hub_data import HubProblems, Prm800kData
 from steps.config.load import check_overrides, load_experiment
 from steps.config.schema import Backbone, ChampData, Experiment, FileData, HubBackbone, model_folder
+from steps.config.section import NAME_PATTERN
 from steps.errors import UserError
 from steps.files import sha256
 
@@ -30,7 +31,7 @@ def read_experiment(config: dict[str, Any]) -> tuple[str, Path, Experiment, Clus
         check_overrides(config)
         cluster = read_cluster(config.get("cluster", {}))
         name = config.get("experiment", "quickstart")
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", str(name)):
+        if not re.fullmatch(NAME_PATTERN, str(name)):
             raise UserError(
                 f"'{name}' is no name of an experiment; give that of a file in config/ without "
                 ".yaml, for example experiment=tiny"

@@ -16,10 +16,15 @@ from steps.report.names import method_title, metric_title, set_title
 UNSEEN = "no difference can be seen"
 NO_INTERVAL = "one problem alone gives no interval"
 POWER = 0.8
+# An interval within half of the last decimal shown is that of models which the rounding of sums
+# alone tells apart: no difference to speak of, on whichever side of zero.
+HALF_A_DECIMAL = 0.0005
 
 
 def verdict(low: float, high: float) -> str:
     """Read an interval of a difference: higher, lower, or nothing that can be seen."""
+    if max(abs(low), abs(high)) < HALF_A_DECIMAL:
+        return UNSEEN
     if low > 0:
         return "higher"
     if high < 0:
@@ -33,7 +38,7 @@ def needed(value: float, low: float, high: float, confidence: float) -> str:
     A half-width h shrinks with the root of the number of problems; with 80 % probability the
     interval excludes zero once |value| = h (1 + z_0.8 / z), z the normal quantile of the interval.
     """
-    if verdict(low, high) != UNSEEN or value == 0:
+    if not low <= 0 <= high or value == 0:
         return ""
     quantile = norm.ppf(1 - (1 - confidence) / 2)
     factor = ((high - low) / 2 / abs(value) * (1 + norm.ppf(POWER) / quantile)) ** 2

@@ -67,8 +67,8 @@ def differences_markdown(evaluation: Evaluation, experiment: Experiment) -> str:
 def _cells(row: tuple, confidence: float) -> list[str]:
     numbers = (row.value, row.ci_low, row.ci_high)
     mark = ONE_RUN if row.seeds == 1 else ""
-    seen = row.ci_low > 0 or row.ci_high < 0
-    stands = not (seen and row.p_corrected > 1 - confidence)
+    reading = verdict(*numbers[1:])
+    stands = not (reading in ("higher", "lower") and row.p_corrected > 1 - confidence)
     return [
         f"{method_title(row.method)} - {method_title(row.reference)}",
         set_title(row.eval_set),
@@ -78,7 +78,7 @@ def _cells(row: tuple, confidence: float) -> list[str]:
         str(row.seeds),
         _p_text(row.p_value),
         _p_text(row.p_corrected),
-        verdict(*numbers[1:]) + ("" if stands else ", not after correction"),
+        reading + ("" if stands else ", not after correction"),
         needed(*numbers, confidence),
     ]
 
