@@ -1,11 +1,9 @@
 """Token log-probabilities from hidden states without a [tokens, vocabulary] tensor."""
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor
 
-from steps.onednn import is_faster, product
+from steps.onednn import is_faster, product, whole
 
 CHUNK = 512  # rows of logits that exist at a time, at most
 CACHED = 6_291_456  # logits that exist at a time where oneDNN makes them: 24 MiB
@@ -20,7 +18,7 @@ def chunk_rows(vocabulary: int, device_type: str) -> int:
     """
     if device_type != "cpu" or not is_faster():
         return CHUNK
-    return min(CHUNK, max(16, CACHED // vocabulary))
+    return whole(min(CHUNK, max(16, CACHED // vocabulary)))
 
 
 class _TokenLogProbs(torch.autograd.Function):
@@ -79,10 +77,8 @@ def _wide(values: Tensor) -> Tensor:
 
 
 def _chunks(targets: Tensor, weight: Tensor) -> list[slice]:
-    """Cut the rows into nearly equal parts: oneDNN adds up a single row in another order."""
-    count = -(-len(targets) // chunk_rows(len(weight), weight.device.type))
-    edges = [len(targets) * part // count for part in range(count + 1)] if count else []
-    return [slice(*edge) for edge in pairwise(edges)]
+    rows = chunk_rows(len(weight), weight.device.type)
+    return [slice(start, start + rows) for start in range(0, max(len(targets), 1), rows)]
 
 
 def token_log_probs(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ def both(layer: nn.Linear, inputs: torch.Tensor) -> list[list[torch.Tensor | Non
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("lead", [(7,), (2, 5), (1, 1)])
+@pytest.mark.parametrize("lead", [(7,), (2, 5), (1, 1), (40,), (3, 0), ()])
 def test_output_and_gradients_are_those_of_the_plain_layer(bias, lead, every_product) -> None:
     torch.manual_seed(0)
     plain, ours = both(nn.Linear(12, 20, bias=bias), torch.randn(*lead, 12, requires_grad=True))
@@ -61,6 +61,35 @@ def test_inputs_may_lie_in_any_order_of_memory(every_product) -> None:
     plain, ours = both(nn.Linear(6, 5), torch.randn(6, 9).T.requires_grad_())
     for wanted, found in zip(plain, ours, strict=True):
         torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_few_numbers_of_rows_reach_onednn_which_keeps_code_for_each(monkeypatch) -> None:
+    met = set()
+
+    def watched(inputs, weight, *_):
+        met.add(len(inputs))
+        return inputs @ weight.T
+
+    monkeypatch.setattr(onednn, "_pays", lambda *_: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", watched)
+    torch.manual_seed(0)
+    values, weight = torch.randn(200, 6), torch.randn(5, 6)
+    for rows in range(200):
+        found = onednn.product(values[:rows], weight)
+        torch.testing.assert_close(found, values[:rows] @ weight.T)
+    assert met == {0, 8, 16, 24, *range(32, 225, 32)}
+    assert [onednn.whole(rows) for rows in (8, 31, 32, 49, 128)] == [8, 24, 32, 32, 128]
+
+
+@pytest.mark.skipif(not onednn.is_faster(), reason="linear layers are torch's on this processor")
+def test_a_row_has_the_same_values_alone_as_among_others() -> None:
+    torch.manual_seed(0)
+    values, weight = torch.randn(500, 576), torch.randn(1536, 576)
+    among = onednn.product(values, weight)
+    for rows in (1, 2, 7, 31, 33, 64, 199):
+        assert torch.equal(
+            onednn.product(values[100 : 100 + rows], weight), among[100 : 100 + rows]
+        )
 
 
 def test_what_is_frozen_costs_no_product_and_gets_no_gradient(every_product) -> None:
@@ -96,10 +125,17 @@ def test_loaded_models_use_it(backbone: Path, experiment, every_product) -> None
         assert linear and all(type(module) is OneDnnLinear for module in linear)
 
 
-def test_elsewhere_layers_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = tmp_path / "cpuinfo"
-    make.write_text("vendor_id : GenuineIntel\n")
-    assert not onednn.is_faster(make) and not onednn.is_faster(tmp_path / "absent")
+def test_it_is_taken_on_the_processors_that_it_was_measured_on(tmp_path: Path) -> None:
+    there = torch.backends.mkldnn.is_available()
+    known = {"AuthenticAMD avx2 avx512f": there, "GenuineIntel avx512f": False}
+    for number, (words, wanted) in enumerate({**known, "AuthenticAMD avx2": False}.items()):
+        file = tmp_path / str(number)
+        file.write_text(f"vendor_id : {words.replace(' ', chr(10) + 'flags : ', 1)}\n")
+        assert onednn.is_faster(file) == wanted
+    assert not onednn.is_faster(tmp_path / "absent")
+
+
+def test_elsewhere_layers_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onednn, "is_faster", lambda: False)
     layer = nn.Linear(2, 3)
     use_onednn(layer)
@@ -110,20 +146,30 @@ def test_the_lm_head_equals_the_plain_one_whatever_its_rows(every_product, monke
     torch.manual_seed(0)
     hidden, weight = torch.randn(50, 8), torch.randn(30, 8)
     targets = torch.randint(30, (50,))
-    wanted = torch.log_softmax(hidden @ weight.T, 1).gather(1, targets[:, None])[:, 0]
-    for logits in (1, 30 * 20, 10**6):  # 16, the least, 20 and all rows at a time
+    plain = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
+    logits = plain[0] @ plain[1].T
+    wanted = torch.log_softmax(logits, 1).gather(1, targets[:, None])[:, 0]
+    slope = torch.randn(50)
+    slopes = torch.autograd.grad(wanted @ slope, plain)
+    wanted = wanted.detach()
+    for logits in (1, 30 * 33, 10**6):  # 16, the least, 32 and all rows at a time
         monkeypatch.setattr(lm_head, "CACHED", logits)
-        found = lm_head.token_log_probs(hidden, weight, targets)
+        own = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
+        found = lm_head.token_log_probs(*own, targets)
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+        for mine, theirs in zip(torch.autograd.grad(found @ slope, own), slopes, strict=True):
+            torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
         sampled, _ = lm_head.tempered_log_probs(hidden, weight, targets, 1.0, 1.0)
         torch.testing.assert_close(sampled, wanted, atol=1e-5, rtol=0)
-    assert set(every_product) == {(30, 8)} and len(every_product) == 2 * (4 + 3 + 1)
+    # Forwards, backwards, and the pass without gradients.
+    assert set(every_product) == {(30, 8)} and len(every_product) == 3 * (4 + 2 + 1)
 
 
 def test_rows_of_logits_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lm_head, "is_faster", lambda: True)
     assert lm_head.chunk_rows(49_152, "cpu") == 128
     assert lm_head.chunk_rows(256_000, "cpu") == 24
+    assert lm_head.chunk_rows(128_256, "cpu") == 32  # of 49, which would be filled up
     assert lm_head.chunk_rows(10**7, "cpu") == 16
     assert lm_head.chunk_rows(100, "cpu") == lm_head.chunk_rows(256_000, "cuda") == 512
     monkeypatch.setattr(lm_head, "is_faster", lambda: False)

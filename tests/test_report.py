@@ -20,8 +20,9 @@ from steps.files import write_json
 from steps.objectives.registry import method_names
 from steps.report.__main__ import main
 from steps.report.accuracy_table import accuracy_markdown
-from steps.report.conclusions import UNSEEN, needed, verdict
+from steps.report.conclusions import UNSEEN, needed, summary, verdict
 from steps.report.figure_style import figure_style, line_of, new_figure, save
+from steps.report.holm import CORRECTED
 from steps.report.latex import escape
 from steps.report.load import read_evaluation
 from steps.report.main_table import main_table
@@ -157,12 +158,21 @@ def test_escaping():
 
 
 def test_readings_never_claim_more_than_the_interval():
-    assert [verdict(0.01, 0.2), verdict(-0.2, -0.01)] == ["higher", "lower"]
-    assert [verdict(0.0, 0.2), verdict(-0.2, 0.0), verdict(0.0, 0.0)] == [UNSEEN] * 3
-    assert "no interval" in verdict(np.nan, np.nan)
-    # Both ends are shown as 0.000, which nobody should read as a difference.
-    assert verdict(1e-6, 4e-4) == verdict(-4e-4, -1e-6) == UNSEEN
-    assert verdict(4e-4, 6e-4) == "higher"
+    assert [verdict(0.1, 0.01, 0.2), verdict(-0.1, -0.2, -0.01)] == ["higher", "lower"]
+    assert [verdict(0.1, 0.0, 0.2), verdict(-0.1, -0.2, 0.0)] == [UNSEEN] * 2
+    assert verdict(0.0, 0.0, 0.0) == UNSEEN
+    assert "no interval" in verdict(0.1, np.nan, np.nan)
+    assert "no interval" in verdict(0.0, np.nan, np.nan)
+
+
+def test_what_is_shown_as_nothing_is_no_difference():
+    assert verdict(2e-4, 1e-6, 4e-4) == verdict(-2e-4, -4e-4, -1e-6) == UNSEEN
+    assert verdict(5e-4, 4e-4, 6e-4) == "higher"
+    names = {"method": "icrm", "reference": "orm", "number": "pair accuracy"}
+    family = pd.DataFrame([{**names, "value": value, CORRECTED: 0.001} for value in (2e-4, 0.1)])
+    nothing, something = (summary(family.iloc[k : k + 1], Evaluation())[0] for k in (0, 1))
+    assert "nothing can be concluded" in nothing
+    assert something.endswith("(1 of 1): pair accuracy: ICRM higher than ORM.")
 
 
 def test_the_needed_number_of_problems():

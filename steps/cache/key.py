@@ -11,11 +11,11 @@ import transformers
 from steps.backbone import weights_hash
 from steps.chat import ChatFormat
 from steps.config.schema import Experiment
-from steps.device import working_dtype
+from steps.device import best_device, working_dtype
 from steps.onednn import is_faster
 
 # What people call a part whose name does not say it.
-PART_NAMES = {"chat_format": "tokenizer or chat template"}
+PART_NAMES = {"chat_format": "tokenizer or chat template", "onednn": "library (oneDNN)"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def cache_key(
         hidden_weights=None if layer is None else weights_hash(backbone),
         dtype=str(working_dtype(experiment.cache.precision)).removeprefix("torch."),
         threads=experiment.threads,
-        onednn=is_faster(),
+        onednn=best_device().type == "cpu" and is_faster(),
         torch=torch.__version__,
         transformers=transformers.__version__,
     )

@@ -77,7 +77,7 @@ def _sentences(section: Section, evaluation: Evaluation, experiment: Experiment)
         for row in rows.itertuples(index=False):
             numbers = (row.value, row.ci_low, row.ci_high)
             difference = [signed(*numbers), format_spread(row.t_half_width)]
-            reading = [verdict(*numbers[1:])]
+            reading = [verdict(*numbers)]
             if reading != [UNSEEN]:
                 reading.append(seed_caution(row.value, row.t_half_width))
             sentences.append(

@@ -13,7 +13,7 @@ from steps.config import Experiment
 from steps.config.schema import Evaluation as Settings
 from steps.evaluate.baselines import REFERENCES
 from steps.report.benchmark_table import FOLDER, BenchmarkResult, percent, percent_interval
-from steps.report.conclusions import in_sentence, seed_caution, summary, verdict
+from steps.report.conclusions import LEAST_SHOWN, in_sentence, seed_caution, summary, verdict
 from steps.report.holm import CORRECTED, correct, p_text
 from steps.report.main_table import MISSING, ONE_RUN, Cell
 from steps.report.markdown import bullets, grid
@@ -80,14 +80,14 @@ def _sentence(method: str, rows: pd.DataFrame, settings: Settings) -> str:
 
 def _reading(row: NamedTuple, settings: Settings) -> str:
     """What the interval and the correction together say of the method beside the reference."""
-    better = BETTER.get(verdict(row.ci_low, row.ci_high))
+    better = BETTER.get(verdict(row.value, row.ci_low, row.ci_high))
     if better is None:
         return UNTOLD
     return better if _stands(row, settings) else f"by itself, not after correction, {better}"
 
 
 def _stands(row: NamedTuple, settings: Settings) -> bool:
-    return getattr(row, CORRECTED) <= 1 - settings.confidence
+    return getattr(row, CORRECTED) <= 1 - settings.confidence and abs(row.value) >= LEAST_SHOWN
 
 
 def _qualified(row: NamedTuple) -> str:

@@ -16,14 +16,13 @@ from steps.report.names import method_title, metric_title, set_title
 UNSEEN = "no difference can be seen"
 NO_INTERVAL = "one problem alone gives no interval"
 POWER = 0.8
-# An interval within half of the last decimal shown is that of models which the rounding of sums
-# alone tells apart: no difference to speak of, on whichever side of zero.
-HALF_A_DECIMAL = 0.0005
+# Half of the last decimal that tables show. Less than that, rounding alone can make.
+LEAST_SHOWN = 0.0005
 
 
-def verdict(low: float, high: float) -> str:
-    """Read an interval of a difference: higher, lower, or nothing that can be seen."""
-    if max(abs(low), abs(high)) < HALF_A_DECIMAL:
+def verdict(value: float, low: float, high: float) -> str:
+    """Read a difference and its interval: higher, lower, or nothing that can be seen."""
+    if abs(value) < LEAST_SHOWN and low <= high:
         return UNSEEN
     if low > 0:
         return "higher"
@@ -106,7 +105,7 @@ def summary(family: pd.DataFrame, settings: Settings) -> list[str]:
     level = 1 - settings.confidence
     count = f"these {len(family)} comparisons" if len(family) > 1 else "this one comparison"
     start = f"After Holm's correction for {count} at a level of {level:.2g}"
-    kept = family[family[CORRECTED] <= level]
+    kept = family[(family[CORRECTED] <= level) & (family["value"].abs() >= LEAST_SHOWN)]
     if len(kept):
         found = [f"{start}, this can be concluded ({len(kept)} of {len(family)}):"]
         found[0] += f" {'; '.join(_findings(kept))}."
@@ -162,7 +161,7 @@ def sentences_against(
 
 def _reading(row: NamedTuple, settings: Settings) -> str:
     """Read one row of a family: its interval, its p-values, and what would be needed."""
-    reading = verdict(row.ci_low, row.ci_high)
+    reading = verdict(row.value, row.ci_low, row.ci_high)
     if reading == NO_INTERVAL:
         return reading
     p_values = f"p {p_text(row.p_value)}, corrected {p_text(row.p_corrected)}"

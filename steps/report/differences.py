@@ -67,7 +67,7 @@ def differences_markdown(evaluation: Evaluation, experiment: Experiment) -> str:
 def _cells(row: tuple, confidence: float) -> list[str]:
     numbers = (row.value, row.ci_low, row.ci_high)
     mark = ONE_RUN if row.seeds == 1 else ""
-    reading = verdict(*numbers[1:])
+    reading = verdict(*numbers)
     stands = not (reading in ("higher", "lower") and row.p_corrected > 1 - confidence)
     return [
         f"{method_title(row.method)} - {method_title(row.reference)}",

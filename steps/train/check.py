@@ -25,9 +25,9 @@ def check_cache(
     """
     key = cache_key(experiment, backbone, ChatFormat(tokenizer), first_layer)
     stored = cache.meta["key"]
-    # What the pass computed in does not matter to training, nor that entropies lie there too. The
-    # weights of a generator that is not the backbone are not at hand here.
-    known = {"dtype": stored.get("dtype"), "entropy": stored.get("entropy")}
+    # What the pass computed in, and by which library, does not matter to training, nor that
+    # entropies lie there too. The weights of a generator that is not the backbone are not at hand.
+    known = {name: stored.get(name) for name in ("dtype", "onednn", "entropy")}
     if not experiment.generator_is_backbone:
         known["weights"] = stored.get("weights")
     if first_layer is None:
