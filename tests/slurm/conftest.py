@@ -22,10 +22,12 @@ def cluster() -> Iterator[None]:
         pytest.skip("SLURM is not installed and there is no apt-get to install Debian's packages")
     started = subprocess.run([SCRIPT, "up"], capture_output=True, text=True)
     if started.returncode != 0:  # half a cluster would keep every snakemake here waiting for it
-        subprocess.run([SCRIPT, "down"], check=True)
+        logs = sorted(Path(os.environ.get("SLURM_LAB_ROOT", "/tmp/slurm-lab")).glob("*.log"))
+        ends = [f"{log}:\n{log.read_text(errors='replace')[-2000:]}" for log in logs]
+        subprocess.run([SCRIPT, "down"], check=True)  # deletes the logs
     if "cannot install" in started.stderr or "of its own" in started.stderr:
         pytest.skip(started.stderr.strip())
-    assert started.returncode == 0, started.stdout + started.stderr
+    assert started.returncode == 0, "\n".join([started.stdout + started.stderr, *ends])
     yield
     subprocess.run([SCRIPT, "down"], check=True)
 
