@@ -14,12 +14,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from scipy.special import expit
 from scipy.stats import binomtest
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 from steps.config import Experiment
 from steps.config.dpo import Dpo, PolicyEvaluation
 from steps.config.policy import Policy
 from steps.config.sampling import Sampling
 from steps.config.schema import Evaluation
+from steps.download.tiny import make_tiny
 from steps.errors import UserError
 from steps.files import sha256, write_json
 from steps.groups.schema import PromptGroup, Response, read_groups, write_groups
@@ -30,6 +36,7 @@ from steps.policy.evaluate import evaluate_policies
 from steps.policy.independence import check_judge
 from steps.policy.judge import write_judged
 from steps.policy.length_control import length_controlled
+from steps.policy.log_ratios import read_log_ratios
 from steps.policy.names import REFERENCE, policy_name
 from steps.report import policies as policies_report
 from steps.report.policies import read_evaluation, write_policy_report
@@ -193,6 +200,30 @@ def samples(tmp_path, compared) -> list[Path]:
     return paths
 
 
+def judge(compared, model: Path, samples: list[Path], output: Path) -> pd.DataFrame:
+    arguments = argparse.Namespace(
+        judge="own", model=model, samples=samples, output=output, card=output.with_suffix(".json")
+    )
+    write_judged(arguments, compared)
+    return pd.read_parquet(output)
+
+
+def measure_divergence(compared, policy: Path, reference: Path, samples: Path) -> Path:
+    """Write the log-probabilities of a policy's samples beside them; return the file."""
+    output = samples.with_name(f"kl-{samples.name}")
+    arguments = argparse.Namespace(
+        experiment=Path("x.yaml"),
+        use="policies",
+        model=policy,
+        reference_model=reference,
+        samples=samples,
+        output=output,
+        card=None,
+    )
+    write_log_ratios(arguments, compared)
+    return output
+
+
 def run_evaluation(compared, samples, judged, log_ratios, folder: Path) -> dict:
     groups = samples[0].with_name("asked.parquet")
     write_groups(groups, sampled("nobody", 0))
@@ -210,25 +241,10 @@ def run_evaluation(compared, samples, judged, log_ratios, folder: Path) -> dict:
 
 
 def test_the_whole_evaluation(compared, backbone, samples, reward_model, tmp_path) -> None:
-    """Judge, divergence and tables: every answer is judged as a score of the model by itself."""
+    """Judge, divergence and tables."""
     judged = tmp_path / "own.parquet"
-    arguments = argparse.Namespace(
-        judge="own", model=reward_model, samples=samples, output=judged, card=tmp_path / "card.json"
-    )
-    write_judged(arguments, compared)
-    ratios = []
-    for path in samples[1:]:
-        ratios.append(tmp_path / f"kl-{path.stem}.parquet")
-        arguments = argparse.Namespace(
-            experiment=Path("x.yaml"),
-            use="policies",
-            model=backbone,
-            reference_model=backbone,
-            samples=path,
-            output=ratios[-1],
-            card=None,
-        )
-        write_log_ratios(arguments, compared)
+    judge(compared, reward_model, samples, judged)
+    ratios = [measure_divergence(compared, backbone, backbone, path) for path in samples[1:]]
     tables = run_evaluation(compared, samples, [judged], ratios, tmp_path / "tables")
     policies = tables["policies"].set_index(["policy", "metric"])
     kl = policies.loc[(slice(None), "kl"), "value"]
@@ -255,6 +271,77 @@ def test_the_whole_evaluation(compared, backbone, samples, reward_model, tmp_pat
     assert "- KL: a policy's divergence" in text and "it may fall below zero" in text
     sampling = "2 samples, temperature 1:\n\n- After Holm's correction for these 12 comparisons"
     assert sampling in text.partition("## What can and cannot be concluded")[2]
+
+
+def tokens_of(folder: Path, prompt: str, text: str, finished: bool = True) -> tuple[list, list]:
+    """Return the tokens of a prompt and of its answer, as transformers alone encodes them."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    turn = [{"role": "user", "content": prompt}]
+    header = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    return header, ids + [tokenizer.eos_token_id] * finished
+
+
+def log_probability(folder: Path, prompt: str, answer: Response) -> float:
+    """Return an answer's log-probability, with an end of turn only where the policy wrote one."""
+    finished = answer.finish_reason == "stop"
+    header, ids = tokens_of(folder, prompt, answer.text, finished)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        logits = model(torch.tensor([header + ids])).logits[0, len(header) - 1 : -1]
+    return torch.log_softmax(logits.double(), -1)[range(len(ids)), ids].sum().item()
+
+
+@pytest.mark.parametrize("instruction", [None, "Box the sum."])
+def test_the_divergence_is_log_policy_less_log_reference(
+    instruction, compared, backbone, samples, tmp_path
+) -> None:
+    """Of two models, by hand: of each prompt's two answers one is cut before its end of turn."""
+    sampling = SAMPLED.model_copy(update={"instruction": instruction})
+    policy = compared.policy.model_copy(update={"sampling": {"policies": sampling}})
+    told = compared.model_copy(update={"policy": policy, "methods": ["orm"], "seeds": [0]})
+    moved = tmp_path / "moved"
+    make_tiny(compared.backbone.model_copy(update={"seed": 1}), moved)
+    path = samples[1]
+    ratios = measure_divergence(told, moved, backbone, path)
+
+    asked = "{}" if instruction is None else f"{{}}\n\n{instruction}"
+    expected = {
+        (answer.model, group.group_id, k): [
+            log_probability(folder, asked.format(group.prompt), answer)
+            for folder in (moved, backbone)
+        ]
+        for group in read_groups(path)
+        for k, answer in enumerate(group.responses)
+    }
+    found = read_log_ratios(ratios).set_index(["policy", "group_id", "response"])
+    assert list(found.index) == list(expected)
+    by_hand = np.array(list(expected.values()))
+    np.testing.assert_allclose(found[["log_policy", "log_reference"]], by_hand, atol=1e-4)
+
+    tables = run_evaluation(told, samples[:2], [], [ratios], tmp_path / "tables")
+    kl = tables["policies"].query("metric == 'kl'").set_index("policy")["value"]
+    mean = (by_hand[:, 0] - by_hand[:, 1]).mean()
+    assert abs(mean) > 0.1
+    assert kl.to_dict() == {"orm": pytest.approx(mean, abs=1e-3)}
+
+
+def test_a_judges_scores_are_the_rewards_of_its_model(
+    compared, samples, reward_model, tmp_path
+) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(reward_model)
+    expected = {}
+    for path in samples[:2]:
+        for group in read_groups(path):
+            for k, answer in enumerate(group.responses):
+                header, ids = tokens_of(reward_model, group.prompt, answer.text)
+                with torch.no_grad():
+                    reward = model(torch.tensor([header + ids])).logits.item()
+                expected[answer.model, group.group_id, k] = reward
+    judged = judge(compared, reward_model, samples[:2], tmp_path / "own.parquet")
+    scores = judged.set_index(["policy", "group_id", "response"])["score"]
+    assert scores.to_dict() == pytest.approx(expected, abs=1e-5)
+    assert scores.nunique() > len(scores) / 2 and scores.std() > 0.01
 
 
 def test_a_judge_that_needs_code_of_its_own_is_named(
@@ -389,17 +476,20 @@ def make_reward_model(backbone: Path, experiment: Experiment, folder: Path, seed
     return folder
 
 
+CANDIDATES = ("first", "second")
+
+
 class Bench:
-    """A judge and a candidate, each with its groups and the card of its training."""
+    """A judge and two candidates, each with its groups and the card of its training."""
 
     def __init__(self, backbone: Path, experiment: Experiment, folder: Path):
         self.backbone, self.experiment, self.folder = backbone, experiment, folder
         self.judge = self.model("judge", seed=9)
-        self.candidate = self.model("candidate", seed=0)
+        self.candidates = {name: self.model(name, seed) for seed, name in enumerate(CANDIDATES)}
         self.judge_groups = self.groups("judge", "What is 8 + 8?")
-        self.groups_of_candidate = self.groups("candidate", "What is 1 + 1?")
+        self.groups_of_candidates = self.groups("candidates", "What is 1 + 1?")
         self.asked = self.groups("asked", "Where is Rome?")
-        self.seeds = {"judge": 9, "candidate": 0}
+        self.seeds = {"judge": 9, "first": 0, "second": 1}
 
     def model(self, name: str, seed: int) -> Path:
         return make_reward_model(self.backbone, self.experiment, self.folder / name, seed)
@@ -416,11 +506,12 @@ class Bench:
         return path
 
     def check(self) -> dict:
-        cards = [
-            self.card("judge", self.judge, self.judge_groups),
-            self.card("candidate", self.candidate, self.groups_of_candidate),
-        ]
-        return self.check_with(*cards)
+        judge = self.card("judge", self.judge, self.judge_groups)
+        return self.check_with(judge, *self.candidate_cards())
+
+    def candidate_cards(self) -> list[Path]:
+        groups = self.groups_of_candidates
+        return [self.card(name, model, groups) for name, model in self.candidates.items()]
 
     def check_with(self, judge_card: Path, *candidate_cards: Path) -> dict:
         output = self.folder / "report.json"
@@ -428,10 +519,10 @@ class Bench:
             judge=self.judge,
             judge_card=judge_card,
             judge_groups=self.judge_groups,
-            candidates=[self.candidate],
+            candidates=list(self.candidates.values()),
             candidate_cards=list(candidate_cards),
-            candidate_groups=self.groups_of_candidate,
-            prompts=[self.groups_of_candidate, self.asked],
+            candidate_groups=self.groups_of_candidates,
+            prompts=[self.groups_of_candidates, self.asked],
             backbone=self.backbone,
             output=output,
             card=None,
@@ -446,16 +537,18 @@ def bench(backbone, experiment, tmp_path) -> Bench:
 
 
 def test_an_independent_judge_passes(bench: Bench) -> None:
-    """Both have the backbone's layers, which neither of them has trained."""
+    """All have the backbone's layers, which none of them has trained."""
     report = bench.check()
     assert report["seed"] == 9
     near = [each["near_duplicate_prompts"] for each in report["prompts"].values()]
     assert sorted(near) == [0, 1]  # sums with other numbers are reported, not refused
 
 
-def test_a_judge_of_the_candidates_seed_is_refused(bench: Bench) -> None:
-    bench.seeds["judge"] = 0
-    with pytest.raises(UserError, match="was trained with seed 0, as the candidate"):
+@pytest.mark.parametrize("candidate", CANDIDATES)
+def test_a_judge_of_a_candidates_seed_is_refused(candidate: str, bench: Bench) -> None:
+    seed = bench.seeds["judge"] = bench.seeds[candidate]
+    words = rf"was trained with seed {seed}, as the candidate \S*/{candidate} was"
+    with pytest.raises(UserError, match=words):
         bench.check()
 
 
@@ -466,25 +559,31 @@ def test_a_judge_of_the_same_prompts_is_refused(other: str, bench: Bench) -> Non
         bench.check()
 
 
-def test_a_judge_with_a_candidates_weight_is_refused(bench: Bench) -> None:
+@pytest.mark.parametrize("candidate", CANDIDATES)
+def test_a_judge_with_a_candidates_weight_is_refused(candidate: str, bench: Bench) -> None:
     file = bench.judge / "model.safetensors"
-    theirs = load_file(bench.candidate / "model.safetensors")
+    theirs = load_file(bench.candidates[candidate] / "model.safetensors")
     head = {"score.weight": theirs["score.weight"]}
     save_file(load_file(file) | head, file, metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"shares the trained weight 'score\.weight' with"):
+    words = rf"shares the trained weight 'score\.weight' with the candidate \S*/{candidate};"
+    with pytest.raises(UserError, match=words):
         bench.check()
 
 
 def test_a_card_of_another_model_or_of_other_prompts_is_refused(bench: Bench) -> None:
     other = bench.model("other", seed=4)
-    own = bench.card("candidate", bench.candidate, bench.groups_of_candidate)
+    own = bench.candidate_cards()
     with pytest.raises(UserError, match=r"judge\.json is not the run card of"):
-        bench.check_with(bench.card("judge", other, bench.judge_groups), own)
+        bench.check_with(bench.card("judge", other, bench.judge_groups), *own)
     with pytest.raises(UserError, match=r"does not name .* as the training groups"):
-        bench.check_with(bench.card("judge", bench.judge, bench.asked), own)
+        bench.check_with(bench.card("judge", bench.judge, bench.asked), *own)
+    bench.card("second", other, bench.groups_of_candidates)
+    with pytest.raises(UserError, match=r"second\.json is not the run card of"):
+        bench.check_with(bench.card("judge", bench.judge, bench.judge_groups), *own)
 
 
 def test_every_candidate_needs_its_card(bench: Bench) -> None:
     card = bench.card("judge", bench.judge, bench.judge_groups)
-    with pytest.raises(UserError, match="names 1 models, but --candidate-cards 0 cards; give"):
-        bench.check_with(card)
+    first, _ = bench.candidate_cards()
+    with pytest.raises(UserError, match="names 2 models, but --candidate-cards 1 cards; give"):
+        bench.check_with(card, first)

@@ -127,53 +127,91 @@ def test_rewards_are_aligned_and_checked(tmp_path: Path) -> None:
         read_rewards(path, groups)
 
 
-def test_evaluation_prompts_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    groups = [group("ab", f"g{k}") for k in range(3)]
-    prompts = ["Add 12 and 30, please.", "Why is the sky blue at noon?", "Name a river of Asia."]
-    groups = [replace(g, prompt=p) for g, p in zip(groups, prompts, strict=True)]
-    held_out = [
-        replace(group("a", "h0"), prompt="add  12 and 30, please."),  # equal up to case and space
-        replace(group("a", "h1"), prompt="Why was the sky blue at noon?"),
-    ]
-    paths = {
-        name: tmp_path / name
-        for name in ("groups", "scores", "held_out", "pairs", "report.json", "card.json")
-    }
-    write_groups(paths["groups"], groups)
-    write_groups(paths["held_out"], held_out)
-    write_rewards(paths["scores"], groups, [[1.0, 2.0]] * 3)
-    arguments = {
-        "--experiment": write_experiment(tmp_path),
-        "--groups": paths["groups"],
-        "--scores": paths["scores"],
-        "--evaluation": paths["held_out"],
-        "--output": paths["pairs"],
-        "--report": paths["report.json"],
-        "--card": paths["card.json"],
-    }
-    flat = [str(part) for pair in arguments.items() for part in pair]
-    monkeypatch.setattr(sys, "argv", ["preferences", *flat])
-    command.main()
-    assert read_policy_pairs(paths["pairs"])["prompt_id"].tolist() == ["g2"]
-    report = json.loads(paths["report.json"].read_text())
+class Selection:
+    """The command on three prompts, two of which equal or resemble one of an evaluation set."""
+
+    NAMES = ("groups", "scores", "near", "equal", "pairs", "report.json", "card.json")
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch):
+        self.folder, self.monkeypatch = folder, monkeypatch
+        self.paths = {name: folder / name for name in self.NAMES}
+        prompts = [
+            "Add 12 and 30, please.",
+            "Why is the sky blue at noon?",
+            "Name a river of Asia.",
+        ]
+        self.groups = [
+            replace(group("ab", f"g{k}"), prompt=prompt) for k, prompt in enumerate(prompts)
+        ]
+        self.give(self.groups)
+        near = replace(group("a", "h1"), prompt="Why was the sky blue at noon?")
+        equal = replace(group("a", "h0"), prompt="add  12 and 30, please.")  # up to case and space
+        write_groups(self.paths["near"], [near])
+        write_groups(self.paths["equal"], [equal])
+
+    def give(self, groups: list[PromptGroup]) -> None:
+        write_groups(self.paths["groups"], groups)
+        write_rewards(self.paths["scores"], groups, [[1.0, 2.0]] * len(groups))
+
+    def run(self, pairs: dict | None = None, **sampling) -> pd.DataFrame:
+        flags = {
+            "--experiment": write_experiment(self.folder, pairs, **sampling),
+            "--groups": self.paths["groups"],
+            "--scores": self.paths["scores"],
+            "--output": self.paths["pairs"],
+            "--report": self.paths["report.json"],
+            "--card": self.paths["card.json"],
+        }
+        flat = [str(part) for flag in flags.items() for part in flag]
+        flat += ["--evaluation", str(self.paths["near"]), str(self.paths["equal"])]
+        self.monkeypatch.setattr(sys, "argv", ["preferences", *flat])
+        command.main()
+        return read_policy_pairs(self.paths["pairs"])
+
+    def report(self) -> dict:
+        return json.loads(self.paths["report.json"].read_text())
+
+
+@pytest.fixture
+def selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Selection:
+    return Selection(tmp_path, monkeypatch)
+
+
+def test_prompts_of_every_evaluation_set_are_left_out(selection: Selection) -> None:
+    assert selection.run()["prompt_id"].tolist() == ["g2"]
+    report = selection.report()
     assert report["dropped"] == {"equal_prompts": ["g0"], "near_duplicate_prompts": ["g1"]}
     assert (report["pairs"], report["unfinished_pairs"]) == (1, 0)
-    (comparison,) = report["comparisons"]
-    assert comparison["equal_prompts"]["groups"] == [["g0", "h0"]]
-    assert comparison["near_duplicate_prompts"]["groups"] == [["g1", "h1"]]
-    assert json.loads(paths["card.json"].read_text())["step"] == "preferences"
+    near, equal = report["comparisons"]
+    assert equal["equal_prompts"]["groups"] == [["g0", "h0"]]
+    assert near["near_duplicate_prompts"]["groups"] == [["g1", "h1"]]
+    assert json.loads(selection.paths["card.json"].read_text())["step"] == "preferences"
 
-    paths["pairs"].unlink()
-    write_groups(paths["held_out"], groups)
-    with pytest.raises(UserError, match=r"3 equal a prompt .* 0 are near-duplicates of one; give"):
-        command.main()
-    write_groups(paths["held_out"], held_out)
-    write_groups(paths["groups"], [groups[1]])
-    write_rewards(paths["scores"], [groups[1]], [[1.0, 2.0]])
+
+def test_near_duplicates_stay_where_the_experiment_says_so(selection: Selection) -> None:
+    """Equal prompts never do, and the report names the others all the same."""
+    pairs = selection.run({"drop_near_duplicates": False})
+    assert pairs["prompt_id"].tolist() == ["g1", "g2"]
+    report = selection.report()
+    assert report["dropped"] == {"equal_prompts": ["g0"], "near_duplicate_prompts": []}
+    assert report["comparisons"][0]["near_duplicate_prompts"]["groups"] == [["g1", "h1"]]
+
+
+def test_pairs_have_the_prompt_that_the_policy_reads(selection: Selection) -> None:
+    pairs = selection.run(instruction="In one word.")
+    assert pairs["prompt"].tolist() == ["Name a river of Asia.\n\nIn one word."]
+
+
+def test_no_prompt_left_is_an_error_with_its_remedy(selection: Selection) -> None:
+    first, second, _ = selection.groups
+    selection.give([first])
+    with pytest.raises(UserError, match=r"1 equal a prompt .* 0 are near-duplicates of one; give"):
+        selection.run()
+    selection.give([second])
     remedy = r"set policy\.pairs\.drop_near_duplicates: false"
     with pytest.raises(UserError, match=f"0 equal .* 1 are near-duplicates of one; {remedy}"):
-        command.main()
-    assert not paths["pairs"].exists()
+        selection.run()
+    assert not selection.paths["pairs"].exists()
 
 
 @pytest.mark.parametrize(

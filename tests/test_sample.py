@@ -98,6 +98,44 @@ def test_a_sample_belongs_to_its_prompt_and_number(
     assert [first[request.key] for request, _ in turned] == [each for _, each in turned]
 
 
+def test_another_seed_gives_other_samples(
+    backbone: Path, experiment: Experiment, chat: ChatFormat, groups: list[PromptGroup]
+) -> None:
+    first, second = (
+        complete(backbone, experiment, chat, groups, SAMPLING.model_copy(update={"seed": seed}))
+        for seed in (3, 4)
+    )
+    assert not {request.key for request, _ in first} & {request.key for request, _ in second}
+    equal = [a.ids == b.ids for (_, a), (_, b) in zip(first, second, strict=True)]
+    assert np.mean(equal) < 0.2  # answers of one token may be the same
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(0.9, 1.0), (1.0, 0.8)])
+def test_samples_are_drawn_with_their_temperature_and_nucleus(
+    temperature: float,
+    top_p: float,
+    backbone: Path,
+    experiment: Experiment,
+    chat: ChatFormat,
+    groups: list[PromptGroup],
+) -> None:
+    """Every token is the draw from a plain forward of what stands before it, and from no other."""
+    settings = {"samples": 4, "temperature": temperature, "top_p": top_p}
+    sampling = SAMPLING.model_copy(update=settings)
+    model = AutoModelForCausalLM.from_pretrained(backbone)
+    as_asked, as_by_default, written = [], [], []
+    for request, completion in complete(backbone, experiment, chat, groups, sampling):
+        with torch.no_grad():
+            logits = model(torch.tensor([[*request.prompt, *completion.ids]])).logits[0]
+        for position, token in enumerate(completion.ids):
+            row = logits[None, len(request.prompt) - 1 + position]
+            for drawn, own in ((as_asked, (temperature, top_p)), (as_by_default, (1.0, 1.0))):
+                drawn.append(draw_tokens(row, [request.key], position, *own).item())
+            written.append(token)
+    assert np.mean(np.equal(as_asked, written)) >= 0.99  # rounding may flip a rare one
+    assert np.mean(np.equal(as_by_default, written)) < 0.97
+
+
 def test_greedy_answers_are_those_of_transformers(
     backbone: Path, experiment: Experiment, chat: ChatFormat, groups: list[PromptGroup]
 ) -> None:
@@ -166,6 +204,15 @@ def test_a_system_prompt_stands_before_the_prompt(
         make_requests(groups, ChatFormat(deaf), told, context=1024)
 
 
+def test_an_instruction_stands_below_the_prompt(
+    chat: ChatFormat, groups: list[PromptGroup]
+) -> None:
+    sampling = SAMPLING.model_copy(update={"instruction": "Box the answer."})
+    requests = make_requests(groups, chat, sampling, context=1024)
+    expected = [chat.encode_prompt(f"{group.prompt}\n\nBox the answer.") for group in groups]
+    assert [list(request.prompt) for request in requests[:: sampling.samples]] == expected
+
+
 def test_tokens_are_drawn_from_the_distribution() -> None:
     logits = torch.tensor([[2.0, 0.0, 1.0, -3.0]])
     keys = [sample_key(0, "prompt", k) for k in range(4_000)]
@@ -190,11 +237,11 @@ def test_rounding_hardly_ever_changes_a_draw() -> None:
     assert (exact != rounded).sum() <= 1
 
 
-def write_experiment(folder: Path, **sampling) -> Path:
+def write_experiment(folder: Path, pairs: dict | None = None, **sampling) -> Path:
     content = yaml.safe_load((ROOT / "config/tiny.yaml").read_text())
     settings = {"samples": 6, "max_new_tokens": 24, "tokens_per_batch": 300} | sampling
     uses = {"pairs": settings, "policies": settings}
-    content["policy"] = {"held_out": "in_distribution", "sampling": uses}
+    content["policy"] = {"held_out": "in_distribution", "sampling": uses, "pairs": pairs or {}}
     path = folder / "experiment.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
