@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from scipy.special import expit
 from scipy.stats import binomtest
 
+from steps.backbone import load_policy, load_tokenizer
+from steps.chat import ChatFormat
 from steps.config import Experiment
 from steps.config.dpo import Dpo, PolicyEvaluation
 from steps.config.policy import Policy
@@ -34,6 +36,7 @@ from steps.policy.names import REFERENCE, policy_name
 from steps.report import policies as policies_report
 from steps.report.policies import read_evaluation, write_policy_report
 from steps.report.policy_table import policies_latex
+from steps.sample.written import write_samples
 from tests.conftest import ROOT
 
 SAMPLED = Sampling(samples=2, max_new_tokens=16)
@@ -189,7 +192,9 @@ def samples(tmp_path, compared) -> list[Path]:
     names = [REFERENCE, *(policy_name(*run) for run in compared.policy_runs)]
     paths = [tmp_path / f"{name}.parquet" for name in names]
     for shift, (name, path) in enumerate(zip(names, paths, strict=True)):
-        write_groups(path, sampled(name, shift % 2))
+        made = sampled(name, shift % 2)
+        tokens = [[[7] * response.n_tokens for response in group.responses] for group in made]
+        write_samples(path, made, tokens)
     return paths
 
 
@@ -252,7 +257,7 @@ def test_the_whole_evaluation(compared, backbone, samples, reward_model, tmp_pat
     text = (tmp_path / "t3/policies.md").read_text()
     assert "ICRM against ORM" in text and "ICRM against starting policy" in text
     assert "| exact | ICRM against ORM" in " ".join(text.split())
-    assert "- KL: a policy's divergence" in text and "it may fall below zero" in text
+    assert "- KL: a policy's divergence" in text and "may fall below zero" in text
     sampling = "2 samples, temperature 1:\n\n- After Holm's correction for these 12 comparisons"
     assert sampling in text.partition("## What can and cannot be concluded")[2]
 
@@ -488,3 +493,34 @@ def test_every_candidate_needs_its_card(bench: Bench) -> None:
     card = bench.card("judge", bench.judge, bench.judge_groups)
     with pytest.raises(UserError, match="names 1 models, but --candidate-cards 0 cards; give"):
         bench.check_with(card)
+
+
+# --- divergence
+
+
+def test_the_divergence_is_that_of_the_tokens_that_were_drawn(compared, backbone, tmp_path) -> None:
+    """Not of the text tokenised again, which has other tokens here."""
+    chat = ChatFormat(load_tokenizer(backbone, compared))
+    (group,) = sampled("orm-seed0", 0, names="g")
+    end = chat.encode_response(group.prompt, "x").ids[-1]
+    drawn = [[5, 5, 5, end], [9, 5, 9, 5]]  # the second was cut
+    path = tmp_path / "samples.parquet"
+    write_samples(path, [group], [drawn])
+    arguments = argparse.Namespace(
+        experiment=Path("x.yaml"),
+        use="policies",
+        model=backbone,
+        reference_model=backbone,
+        samples=path,
+        output=tmp_path / "kl.parquet",
+        card=None,
+    )
+    write_log_ratios(arguments, compared)
+    model = load_policy(backbone, compared)
+    prompt = chat.encode_prompt(group.prompt)
+    expected = []
+    for ids in drawn:
+        logits = model(torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1]
+        expected.append(logits.log_softmax(-1).gather(1, torch.tensor(ids)[:, None]).sum().item())
+    found = pd.read_parquet(tmp_path / "kl.parquet")
+    np.testing.assert_allclose(found["log_policy"], expected, rtol=1e-5)

@@ -114,8 +114,8 @@ def _reading(experiment: Experiment, evaluations: dict[str, Tables]) -> list[str
     if any((tables["policies"]["metric"] == "kl").any() for tables in evaluations.values()):
         lines.append(
             "KL: a policy's divergence from the starting policy in nats per answer, estimated from "
-            "its own samples. Empty ones are left out, another control token at the end counts as "
-            "the end of turn, and texts are tokenised again, so that it may fall below zero."
+            "the tokens of its own samples. Empty ones are left out. An estimate of few samples "
+            "may fall below zero."
         )
     return lines
 
