@@ -34,6 +34,7 @@ from steps.policy.judge import write_judged
 from steps.policy.length_control import length_controlled
 from steps.policy.names import REFERENCE, policy_name
 from steps.report import policies as policies_report
+from steps.report import reward_kl_figure
 from steps.report.policies import read_evaluation, write_policy_report
 from steps.report.policy_table import policies_latex
 from steps.sample.written import write_samples
@@ -524,3 +525,20 @@ def test_the_divergence_is_that_of_the_tokens_that_were_drawn(compared, backbone
         expected.append(logits.log_softmax(-1).gather(1, torch.tensor(ids)[:, None]).sum().item())
     found = pd.read_parquet(tmp_path / "kl.parquet")
     np.testing.assert_allclose(found["log_policy"], expected, rtol=1e-5)
+
+
+# --- figures
+
+
+def test_policies_that_coincide_are_all_seen(compared, tmp_path, monkeypatch) -> None:
+    """Open markers, each method's smaller than that of the method before it."""
+    rows = [(REFERENCE, 0, "score", 0.0)]
+    rows += [(name, 0, metric, 1.0) for name in compared.methods for metric in ("score", "kl")]
+    seeds = pd.DataFrame(rows, columns=["policy", "seed", "metric", "value"]).assign(judge="own")
+    drawn = []
+    monkeypatch.setattr(reward_kl_figure, "save", lambda figure, *_: drawn.append(figure))
+    reward_kl_figure.save_reward_kl(seeds, compared, tmp_path)
+    points = [line for line in drawn[0].axes[0].lines if line.get_marker() != "None"]
+    assert len(points) == len(compared.methods)
+    assert {line.get_markerfacecolor() for line in points} == {"none"}
+    assert points[0].get_markersize() > points[1].get_markersize()
