@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,16 +66,18 @@ def check_pinned(judges: dict[str, HubJudge]) -> None:
         _checked(partial(judge.check_pinned, f"policy.evaluation.judges.{name}"))
 
 
-def check_loadable(judges: Iterable[str], experiment: Path) -> None:
+def check_loadable(judges: dict[str, list[str]], experiment: Path) -> None:
     """Refuse to start with a judge of the hub that cannot be loaded, before anything is sampled.
 
     A process of its own looks: code that comes with a judge does not run in Snakemake's.
 
     Args:
-        judges: their names.
+        judges: the files of scores of each; one that has written them all is needed no more.
         experiment: the file.
     """
-    for name in judges:
+    for name, scores in judges.items():
+        if all(Path(file).is_file() for file in scores):
+            continue
         role = f"policy.evaluation.judges.{name}"
         command = [sys.executable, "-m", "steps.download", "check", "--role", role]
         command += ["--experiment", str(experiment)]
