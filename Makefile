@@ -91,10 +91,18 @@ bench-gpu: bench-data
 bench-data: .venv/installed
 	snakemake --rerun-incomplete results/speed/groups/train.parquet --config experiment=speed
 
-# Copies the quickstart's tables and figures to where the README shows them.
-publish: .venv/installed
-	mkdir -p results/published/quickstart
-	cp -r results/quickstart/tables results/quickstart/figures results/published/quickstart/
+# Copies tables and figures of the experiments that were run to where the README shows them: the very
+# files that are published already. What a run adds is published once it has been copied by hand.
+PUBLISHED = quickstart comparison quickstart_benchmarks quickstart_policy
+publish:
+	@for name in $(PUBLISHED); do \
+		made=results/$$name; test ! -d $$made/policy || made=$$made/policy; \
+		test -d $$made || { echo "no $$made: results/published/$$name stays"; continue; }; \
+		(cd results/published/$$name && find * -type f | sort) | while read -r file; do \
+			test -f $$made/$$file || { echo "no $$made/$$file: the published one stays"; continue; }; \
+			cp $$made/$$file results/published/$$name/$$file || exit 1; \
+		done || exit 1; \
+	done
 
 # Scores the pairs of INPUT with the exported model MODEL twice, by us and by the publisher's own
 # program, and compares the rewards.

@@ -32,7 +32,7 @@ OPTIONS = [
 
 
 def test_the_table_has_its_rows() -> None:
-    assert len(ROWS) == 38
+    assert len(ROWS) == 39
     assert len(OPTIONS) == 9
 
 

@@ -20,6 +20,7 @@ from transformers import (
     AutoTokenizer,
 )
 
+from steps.backbone import load_tokenizer
 from steps.config import Experiment
 from steps.config.dpo import Dpo, PolicyEvaluation
 from steps.config.policy import Policy
@@ -39,8 +40,10 @@ from steps.policy.length_control import length_controlled
 from steps.policy.log_ratios import read_log_ratios
 from steps.policy.names import REFERENCE, policy_name
 from steps.report import policies as policies_report
+from steps.report import reward_kl_figure
 from steps.report.policies import read_evaluation, write_policy_report
 from steps.report.policy_table import policies_latex
+from steps.sample.written import read_written, write_samples
 from tests.conftest import ROOT
 
 SAMPLED = Sampling(samples=2, max_new_tokens=16)
@@ -196,7 +199,9 @@ def samples(tmp_path, compared) -> list[Path]:
     names = [REFERENCE, *(policy_name(*run) for run in compared.policy_runs)]
     paths = [tmp_path / f"{name}.parquet" for name in names]
     for shift, (name, path) in enumerate(zip(names, paths, strict=True)):
-        write_groups(path, sampled(name, shift % 2))
+        made = sampled(name, shift % 2)
+        tokens = [[[7] * response.n_tokens for response in group.responses] for group in made]
+        write_samples(path, made, tokens)
     return paths
 
 
@@ -268,7 +273,7 @@ def test_the_whole_evaluation(compared, backbone, samples, reward_model, tmp_pat
     text = (tmp_path / "t3/policies.md").read_text()
     assert "ICRM against ORM" in text and "ICRM against starting policy" in text
     assert "| exact | ICRM against ORM" in " ".join(text.split())
-    assert "- KL: a policy's divergence" in text and "it may fall below zero" in text
+    assert "- KL: a policy's divergence" in text and "may fall below zero" in text
     sampling = "2 samples, temperature 1:\n\n- After Holm's correction for these 12 comparisons"
     assert sampling in text.partition("## What can and cannot be concluded")[2]
 
@@ -282,10 +287,9 @@ def tokens_of(folder: Path, prompt: str, text: str, finished: bool = True) -> tu
     return header, ids + [tokenizer.eos_token_id] * finished
 
 
-def log_probability(folder: Path, prompt: str, answer: Response) -> float:
-    """Return an answer's log-probability, with an end of turn only where the policy wrote one."""
-    finished = answer.finish_reason == "stop"
-    header, ids = tokens_of(folder, prompt, answer.text, finished)
+def log_probability(folder: Path, prompt: str, ids: list[int]) -> float:
+    """Return the log-probability of the tokens that were drawn for a prompt."""
+    header, _ = tokens_of(folder, prompt, "")
     model = AutoModelForCausalLM.from_pretrained(folder)
     with torch.no_grad():
         logits = model(torch.tensor([header + ids])).logits[0, len(header) - 1 : -1]
@@ -296,7 +300,7 @@ def log_probability(folder: Path, prompt: str, answer: Response) -> float:
 def test_the_divergence_is_log_policy_less_log_reference(
     instruction, compared, backbone, samples, tmp_path
 ) -> None:
-    """Of two models, by hand: of each prompt's two answers one is cut before its end of turn."""
+    """Of two models, by hand, on the tokens in the file of samples."""
     sampling = SAMPLED.model_copy(update={"instruction": instruction})
     policy = compared.policy.model_copy(update={"sampling": {"policies": sampling}})
     told = compared.model_copy(update={"policy": policy, "methods": ["orm"], "seeds": [0]})
@@ -304,14 +308,15 @@ def test_the_divergence_is_log_policy_less_log_reference(
     make_tiny(compared.backbone.model_copy(update={"seed": 1}), moved)
     path = samples[1]
     ratios = measure_divergence(told, moved, backbone, path)
+    groups = read_groups(path)
 
     asked = "{}" if instruction is None else f"{{}}\n\n{instruction}"
     expected = {
         (answer.model, group.group_id, k): [
-            log_probability(folder, asked.format(group.prompt), answer)
+            log_probability(folder, asked.format(group.prompt), own[k])
             for folder in (moved, backbone)
         ]
-        for group in read_groups(path)
+        for group, own in zip(groups, read_written(path, groups), strict=True)
         for k, answer in enumerate(group.responses)
     }
     found = read_log_ratios(ratios).set_index(["policy", "group_id", "response"])
@@ -466,7 +471,7 @@ def reward_model(backbone, experiment, tmp_path) -> Path:
 
 
 def make_reward_model(backbone: Path, experiment: Experiment, folder: Path, seed: int) -> Path:
-    from steps.backbone import load_reward_model, load_tokenizer
+    from steps.backbone import load_reward_model
     from steps.train.save import save_reward_model
 
     torch.manual_seed(seed)
@@ -587,3 +592,20 @@ def test_every_candidate_needs_its_card(bench: Bench) -> None:
     first, _ = bench.candidate_cards()
     with pytest.raises(UserError, match="names 2 models, but --candidate-cards 1 cards; give"):
         bench.check_with(card, first)
+
+
+# --- figures
+
+
+def test_policies_that_coincide_are_all_seen(compared, tmp_path, monkeypatch) -> None:
+    """Open markers, each method's smaller than that of the method before it."""
+    rows = [(REFERENCE, 0, "score", 0.0)]
+    rows += [(name, 0, metric, 1.0) for name in compared.methods for metric in ("score", "kl")]
+    seeds = pd.DataFrame(rows, columns=["policy", "seed", "metric", "value"]).assign(judge="own")
+    drawn = []
+    monkeypatch.setattr(reward_kl_figure, "save", lambda figure, *_: drawn.append(figure))
+    reward_kl_figure.save_reward_kl(seeds, compared, tmp_path)
+    points = [line for line in drawn[0].axes[0].lines if line.get_marker() != "None"]
+    assert len(points) == len(compared.methods)
+    assert {line.get_markerfacecolor() for line in points} == {"none"}
+    assert points[0].get_markersize() > points[1].get_markersize()

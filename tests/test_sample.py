@@ -31,6 +31,7 @@ from steps.sample.draw import draw_tokens, sample_key
 from steps.sample.requests import make_requests
 from steps.sample.responses import is_correct, sampled_groups
 from steps.sample.transformers_backend import TransformersBackend
+from steps.sample.written import Tokens, read_written, write_samples
 from steps.stop import STOPPED
 from tests.conftest import ROOT
 
@@ -344,8 +345,8 @@ def test_a_run_goes_on_after_a_request(
             os.kill(os.getpid(), signal.SIGTERM)
         return drawn(logits, keys, position, *settings)
 
-    def ask_late(path: Path, made: list[PromptGroup]) -> None:
-        write_groups(path, made)
+    def ask_late(path: Path, made: list[PromptGroup], tokens: Tokens) -> None:
+        write_samples(path, made, tokens)
         os.kill(os.getpid(), signal.SIGUSR1)
 
     def stop(patch: pytest.MonkeyPatch) -> None:
@@ -365,7 +366,7 @@ def test_a_run_goes_on_after_a_request(
     assert len((work / "journal.jsonl").read_text().splitlines()) == 1
     positions.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(command, "write_groups", ask_late)
+        patch.setattr(command, "write_samples", ask_late)
         stop(patch)
     assert positions.count(0) == batches - 1
     stopped.unlink()  # as Snakemake does
@@ -556,3 +557,37 @@ def test_a_text_that_was_cut_needs_a_boxed_answer() -> None:
     problem = "How many values of n are there?"
     assert not is_correct(problem, "7", "So there are 7", finished=False)
     assert is_correct(problem, "7", r"It is $\boxed{7}$, since", finished=False)
+
+
+def test_the_file_holds_the_tokens_that_were_drawn(
+    tmp_path: Path,
+    backbone: Path,
+    chat: ChatFormat,
+    groups: list[PromptGroup],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of each response by its number, also where a sample before it has no text."""
+    end = chat.encode_response("q", "x").ids[-1]
+    texts = [[f"{place} {k}" if (place + k) % 3 else "" for k in range(2)] for place in range(3)]
+    drawn = [[*chat.encode_response("q", t or " ").ids[:-1], end] for own in texts for t in own]
+    write_groups(tmp_path / "groups.parquet", groups)
+    write_experiment(tmp_path, samples=2)
+    completions = [Completion(ids, "stop") for ids in drawn]
+    monkeypatch.setattr(command, "complete_batches", lambda *_: completions)
+    path = tmp_path / "samples.parquet"
+    run_command_line(tmp_path, backbone, monkeypatch, path)
+    made = read_groups(path)
+    kept = [[chat.decode_response(ids) for ids in own] for own in read_written(path, made)]
+    assert kept == [[text for text in own if text] for own in texts]
+    assert [len(each.responses) for each in made] == [1, 2, 1]
+
+
+def test_tokens_of_other_responses_are_refused(tmp_path: Path, groups: list[PromptGroup]) -> None:
+    one = replace(groups[0], responses=(replace(groups[0].responses[0], n_tokens=3),))
+    path = tmp_path / "samples.parquet"
+    write_samples(path, [one], [[[1, 2]]])
+    with pytest.raises(UserError, match=r"samples\.parquet: group .* sample again"):
+        read_written(path, [one])
+    write_groups(path, [one])
+    with pytest.raises(UserError, match="the column 'written' is missing"):
+        read_written(path, [one])

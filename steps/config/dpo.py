@@ -13,7 +13,7 @@ from steps.errors import UserError
 class Dpo(Section):
     """Direct preference optimisation (arXiv 2305.18290) on the pairs that a reward model chose.
 
-    The defaults are the release's settings.
+    The defaults are the release's settings where it has any, but for `precision`: it is bf16 there.
     """
 
     beta: float = Field(0.1, gt=0)

@@ -1,6 +1,8 @@
 """What the Snakemake rules ask of the experiment."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -62,6 +64,28 @@ def check_pinned(judges: dict[str, HubJudge]) -> None:
     """Refuse to start with a judge of the hub whose commit is not set."""
     for name, judge in judges.items():
         _checked(partial(judge.check_pinned, f"policy.evaluation.judges.{name}"))
+
+
+def check_loadable(judges: dict[str, list[str]], experiment: Path) -> None:
+    """Refuse to start with a judge of the hub that cannot be loaded, before anything is sampled.
+
+    A process of its own looks: code that comes with a judge does not run in Snakemake's.
+
+    Args:
+        judges: the files of scores of each; one that has written them all is needed no more.
+        experiment: the file.
+    """
+    for name, scores in judges.items():
+        if all(Path(file).is_file() for file in scores):
+            continue
+        role = f"policy.evaluation.judges.{name}"
+        command = [sys.executable, "-m", "steps.download", "check", "--role", role]
+        command += ["--experiment", str(experiment)]
+        looked = subprocess.run(command, capture_output=True, text=True)
+        if looked.returncode != 0:
+            lines = looked.stderr.splitlines()
+            sentences = [line for line in lines if line.startswith("error: ")]
+            raise WorkflowError("\n".join(sentences or lines).removeprefix("error: "))
 
 
 def depends(experiment: Experiment, sections: list[str], code: list[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``python -m steps.download model|champ|data|benchmark|prompts``: fetch a model, or raw data."""
+"""``python -m steps.download model|champ|data|benchmark|prompts|check``: models and raw data."""
 
 import argparse
 from pathlib import Path
@@ -89,17 +89,42 @@ def _download_prompts(experiment: Experiment, output: Path) -> str:
     return commit
 
 
+def _check(experiment: Experiment, path: Path, role: str) -> None:
+    """Check that a judge or reference model of the hub can be loaded, without its weights."""
+    from steps.download.hub import check_hub
+
+    model = _model_of(experiment, path, role)
+    if not isinstance(model, HubModel):
+        raise UserError(f"--role: '{role}' is no model of the hub; there is nothing to check")
+    check_hub(model, role)
+
+
+def _model_of(experiment: Experiment, path: Path, role: str) -> Backbone | HubJudge:
+    """Return the model of a role; a judge only if its commit is set."""
+    if role not in experiment.models:
+        hint = nearest(role, list(experiment.models))
+        raise UserError(f"--role: {path} has no '{role}'; {hint}")
+    model = experiment.models[role]
+    if isinstance(model, HubJudge):
+        model.check_pinned(role)
+    return model
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m steps.download", description=__doc__)
     what = parser.add_subparsers(dest="what", required=True)
     model = what.add_parser("model", help="fetch or make a model of an experiment")
-    model.add_argument(
-        "--role",
-        default="backbone",
-        help="backbone, generator, data.evaluation.NAME.model, reference_models.NAME or "
-        "policy.evaluation.judges.NAME",
+    check = what.add_parser(
+        "check", help="see whether a judge of the hub can be loaded, from all but its weights"
     )
-    model.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
+    for command in (model, check):
+        command.add_argument(
+            "--role",
+            default="backbone",
+            help="backbone, generator, data.evaluation.NAME.model, reference_models.NAME or "
+            "policy.evaluation.judges.NAME",
+        )
+        command.add_argument("--experiment", type=Path, required=True, help="config/<name>.yaml")
     model.add_argument("--output", type=Path, required=True, help="model folder to write")
     champ = what.add_parser("champ", help="fetch the raw CHAMP data from PyPI")
     champ.add_argument("--output", type=Path, required=True, help="JSON file to write")
@@ -119,6 +144,9 @@ def main() -> None:
     for command in (model, champ, data, benchmark, prompts):
         command.add_argument("--card", type=Path, help="run card to write (provenance)")
     arguments = parser.parse_args()
+    if arguments.what == "check":
+        _check(load_experiment(arguments.experiment), arguments.experiment, arguments.role)
+        return
 
     facts = {}
     if arguments.what == "champ":
@@ -144,12 +172,7 @@ def main() -> None:
         facts["revision"] = _download_prompts(experiment, arguments.output)
     else:
         experiment = load_experiment(arguments.experiment)
-        if arguments.role not in experiment.models:
-            hint = nearest(arguments.role, list(experiment.models))
-            raise UserError(f"--role: {arguments.experiment} has no '{arguments.role}'; {hint}")
-        wanted = experiment.models[arguments.role]
-        if isinstance(wanted, HubJudge):
-            wanted.check_pinned(arguments.role)
+        wanted = _model_of(experiment, arguments.experiment, arguments.role)
         settings = wanted.model_dump()
         card = RunCard("download", settings, path=arguments.card, experiment=experiment)
         commit = _download_model(wanted, arguments.role, arguments.output)

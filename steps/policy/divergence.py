@@ -1,21 +1,21 @@
 """The action ``kl``: how far a policy has moved, on samples of its own.
 
 For responses y that the policy wrote at temperature 1 and top-p 1, the mean of
-log policy(y | x) - log reference(y | x) estimates KL(policy || reference), in nats per response. A
-response that was cut at the limit of new tokens counts without an end of turn, so the divergence is
-that of what was written. Biases: empty samples are left out; a response that another control token
-ended is scored with the end-of-turn token; and the text is tokenised again, which may cut words
-otherwise than the policy did, even to an estimate below zero. Such responses are counted.
+log policy(y | x) - log reference(y | x) estimates KL(policy || reference), in nats per response.
+Both models read the very tokens that the policy drew, with the control token that ended them, if
+one did: a response that was cut at the limit of new tokens has none, so the divergence is that of
+what was written. One bias is left: samples without a text, and those that spell a control token in
+letters, are not in the file.
 """
 
 import argparse
-import sys
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steps.backbone import load_policy, load_tokenizer
+from steps.cache.key import text_key
 from steps.chat import ChatFormat
 from steps.config import Experiment
 from steps.config.sampling import Sampling
@@ -26,9 +26,10 @@ from steps.groups.schema import PromptGroup, read_groups
 from steps.policy.log_probabilities import log_probabilities
 from steps.policy.log_ratios import LOG_RATIOS
 from steps.policy.reference import policy_dtype
-from steps.policy.tokens import Sequence, encode
+from steps.policy.tokens import Sequence
 from steps.provenance import RunCard
 from steps.sample.settings import asked
+from steps.sample.written import Tokens, read_written
 
 
 def write_log_ratios(arguments: argparse.Namespace, experiment: Experiment) -> None:
@@ -49,18 +50,7 @@ def write_log_ratios(arguments: argparse.Namespace, experiment: Experiment) -> N
     )
     groups = read_groups(arguments.samples)
     chat = ChatFormat(load_tokenizer(arguments.reference_model, experiment))
-    sequences = _sequences(groups, chat, sampling)
-    responses = [response for group in groups for response in group.responses]
-    otherwise = sum(
-        len(sequence.response) != response.n_tokens
-        for sequence, response in zip(sequences, responses, strict=True)
-    )
-    if otherwise:
-        print(
-            f"{arguments.samples}: {otherwise:,} of {len(responses):,} responses are tokenised "
-            "otherwise than they were written",
-            file=sys.stderr,
-        )
+    sequences = _sequences(groups, read_written(arguments.samples, groups), chat, sampling)
     columns = {}
     for column, folder in (
         ("log_policy", arguments.model),
@@ -75,16 +65,17 @@ def write_log_ratios(arguments: argparse.Namespace, experiment: Experiment) -> N
     with atomic_path(arguments.output) as temporary:
         table = pa.Table.from_pandas(rows, schema=LOG_RATIOS, preserve_index=False)
         pq.write_table(table, temporary, compression="zstd")
-    facts = {"tokens": 2 * sum(map(len, sequences)), "tokenised_otherwise": otherwise}
-    card.write([arguments.output], **facts)
+    card.write([arguments.output], tokens=2 * sum(map(len, sequences)))
 
 
-def _sequences(groups: list[PromptGroup], chat: ChatFormat, sampling: Sampling) -> list[Sequence]:
+def _sequences(
+    groups: list[PromptGroup], written: Tokens, chat: ChatFormat, sampling: Sampling
+) -> list[Sequence]:
     sequences = []
-    for group in groups:
-        for response in group.responses:
-            sequence = encode(chat, asked(group.prompt, sampling), response.text)
-            cut = response.finish_reason == "length"
-            ids = sequence.response[:-1] if cut else sequence.response
-            sequences.append(Sequence(sequence.key, sequence.prompt, ids))
+    for group, own in zip(groups, written, strict=True):
+        text = asked(group.prompt, sampling)
+        prompt = chat.encode_prompt(text)
+        for response, ids in zip(group.responses, own, strict=True):
+            key = text_key(chat.fingerprint(), text, response.text)
+            sequences.append(Sequence(key, prompt, ids))
     return sequences

@@ -18,7 +18,7 @@ class Sequence:
     Attributes:
         key: hash of both texts and of the chat format, `text_key`.
         prompt: ends with the assistant's header; one BOS at most.
-        response: ends with the end-of-turn token.
+        response: ends with the end-of-turn token; of a sample, as it was drawn.
     """
 
     key: str

@@ -104,7 +104,8 @@ def _reading(experiment: Experiment, evaluations: dict[str, Tables]) -> list[str
         "p: two-sided permutation test over prompts, corrected by Holm over all tests of one kind "
         "of sampling.",
         "Length-controlled: the fitted win rate at equal length (steps/policy/length_control.py); "
-        f"{MISSING} where it is not defined, because length or chance separates all wins.",
+        f"{MISSING} where it is not defined, because length or chance separates all wins. It is "
+        "not tested, nor are its intervals corrected for their number: nothing is concluded of it.",
         "An empty answer loses against every other and ties with an empty one. Means, score "
         "differences and length-controlled rates are of the answers with a text; how many are not "
         f"is told by the share of empty answers. The judge '{EXACT}' gives an empty answer 0.",
@@ -114,8 +115,8 @@ def _reading(experiment: Experiment, evaluations: dict[str, Tables]) -> list[str
     if any((tables["policies"]["metric"] == "kl").any() for tables in evaluations.values()):
         lines.append(
             "KL: a policy's divergence from the starting policy in nats per answer, estimated from "
-            "its own samples. Empty ones are left out, another control token at the end counts as "
-            "the end of turn, and texts are tokenised again, so that it may fall below zero."
+            "the tokens of its own samples. Empty ones are left out. An estimate of few samples "
+            "may fall below zero."
         )
     return lines
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from steps.config import Experiment
@@ -18,6 +19,8 @@ from steps.report.figure_style import (
 from steps.report.names import method_title
 
 PANELS_PER_ROW = 3
+# Points may coincide, so their markers are open, and each method's smaller than the one before.
+LARGEST, SMALLEST = 9.0, 3.5  # points
 
 
 def save_reward_kl(seeds: pd.DataFrame, experiment: Experiment, folder: Path) -> None:
@@ -31,12 +34,15 @@ def save_reward_kl(seeds: pd.DataFrame, experiment: Experiment, folder: Path) ->
         figure = new_figure(0.19 + 2.4 * rows)
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         lines = method_lines(experiment)
+        methods = methods_of(experiment)
+        sizes = np.linspace(LARGEST, SMALLEST, len(methods))
         for panel, judge in zip(panels, judges, strict=False):
             values = scores[scores["judge"] == judge].set_index(["policy", "seed"])["value"]
             start = values.loc[REFERENCE].iloc[0]
             panel.axhline(start, color=GREY, lw=0.9, ls=(0, (3, 3)), label="starting policy")
-            for method in methods_of(experiment):
-                style = lines[method] | {"linestyle": "none"}
+            for method, size in zip(methods, sizes, strict=True):
+                look = {"linestyle": "none", "markersize": size, "markerfacecolor": "none"}
+                style = lines[method] | look
                 panel.plot(
                     moved.loc[method], values.loc[method], label=method_title(method), **style
                 )

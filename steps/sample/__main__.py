@@ -19,7 +19,7 @@ from steps.config.sampling import Sampling
 from steps.device import best_device, working_dtype
 from steps.errors import run_command
 from steps.files import remove
-from steps.groups.schema import read_groups, write_groups
+from steps.groups.schema import read_groups
 from steps.lock import only_writer
 from steps.outputs import check_outputs
 from steps.provenance import RunCard
@@ -28,6 +28,7 @@ from steps.sample.requests import make_requests
 from steps.sample.responses import sampled_groups
 from steps.sample.run import complete_batches
 from steps.sample.settings import Use, check_ended, sampling_for
+from steps.sample.written import write_samples, written_tokens
 from steps.stop import leave, stop_requests
 
 CODE = (".", "sample")
@@ -63,7 +64,7 @@ def main() -> None:
         made, counts = sampled_groups(groups, completions, chat, author)
         check_ended(counts, arguments.use, author, arguments.output)
         counts["tokens"] = sum(len(each.ids) for each in completions)
-        write_groups(arguments.output, made)
+        write_samples(arguments.output, made, written_tokens(groups, completions, made))
         card.write([arguments.output], tokens=counts["tokens"], counts=counts)
         # Snakemake was asked too: it takes the job for failed and deletes its output.
         if asked_to_stop():

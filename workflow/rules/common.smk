@@ -5,6 +5,7 @@ from steps.code import method_hash
 from steps.config.backbones import model_folder
 from steps.config.resources import read_plan, rule_resources
 from steps.config.workflow import (
+    check_loadable,
     check_pinned,
     content_of,
     depends,

@@ -11,9 +11,17 @@ if OWN.policy is not None:
     } | {name: str(model_folder(judge)) for name, judge in HUB_JUDGES.items()}
     JUDGE_METHODS = "|".join(judge.method for judge in OWN_JUDGES.values()) or "none"
 
+    SCORED_BY = {
+        name: expand(
+            f"{POLICY}/judged/{{use}}/{name}.parquet", use=set(OWN.policy.sampling) - {"pairs"}
+        )
+        for name in HUB_JUDGES
+    }
+
     onstart:
         # A dry run shows the plan without it.
         check_pinned(HUB_JUDGES)
+        check_loadable(SCORED_BY, OWN_FILE)
 
     wildcard_constraints:
         judge="|".join(JUDGES) or "none",
