@@ -50,6 +50,23 @@ def test_evaluation_prompts_are_filled_up(chat: ChatFormat) -> None:
     assert labels(kept) == {True: 1, False: 2}
 
 
+def test_evaluation_prompts_with_too_few_responses_are_left_out_on_request(
+    chat: ChatFormat,
+) -> None:
+    settings = Selection(**SETTINGS.model_dump() | {"evaluation_responses": 6})
+    required = Selection(**settings.model_dump() | {"evaluation_responses_required": True})
+    groups = [group("a", 1, 4), group("b", 1, 5)]
+    assert [g.group_id for g in select_set("test", groups, chat, settings)[0]] == ["a", "b"]
+    kept, counts = select_set("test", groups, chat, required)
+    assert [g.group_id for g in kept] == ["b"]
+    assert counts["dropped"] == {"prompts with fewer than 6 responses": 1}
+    assert len(select_set("train", groups, chat, required)[0]) == 2
+    with pytest.raises(UserError, match="the set 'test' is empty .*1 prompts with fewer than 6"):
+        select_set("test", groups[:1], chat, required)
+    with pytest.raises(ValueError, match="needs `evaluation_responses`"):
+        Selection(**SETTINGS.model_dump() | {"evaluation_responses_required": True})
+
+
 def test_long_responses_are_dropped_whole_and_counted(chat: ChatFormat) -> None:
     groups = [group("a", 2, 2), group("b", 2, 2, length=100)]
     kept, counts = select_set("train", groups, chat, SETTINGS)

@@ -97,12 +97,23 @@ class Selection(Section):
     # Evaluation prompts with fewer responses than this are filled up with right or wrong ones
     # beyond the numbers above, so that best-of-N has enough candidates.
     evaluation_responses: int = Field(0, ge=0)
+    # Leave out evaluation prompts that have fewer even so: every N of best-of-N is then measured on
+    # the same prompts.
+    evaluation_responses_required: bool = False
     # Also evaluation prompts whose responses are all right or all wrong, as published best-of-N
     # numbers count them; they have no pair.
     one_sided_prompts: bool = False
     # Most tokens of the training set and of each evaluation set; a set without a key is whole.
     token_budget: dict[str, Annotated[int, Field(gt=0)]] = Field({})
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _required_number(self) -> "Selection":
+        if self.evaluation_responses_required and self.evaluation_responses == 0:
+            raise ValueError(
+                "`evaluation_responses_required` needs `evaluation_responses`, the number required"
+            )
+        return self
 
 
 class Evaluation(Section):

@@ -181,6 +181,10 @@ def select_set(
         one_sided = pointwise or (name != "train" and settings.one_sided_prompts)
         balanced = (balance(s, settings, at_least, one_sided, dropped) for s in sized)
         sized = [s for s in balanced if s]
+        if name != "train" and settings.evaluation_responses_required:
+            whole = [s for s in sized if len(s.group.responses) >= at_least]
+            dropped[f"prompts with fewer than {at_least} responses"] += len(sized) - len(whole)
+            sized = whole
     sized = fit_budget(sized, settings.token_budget.get(name), settings.seed, dropped)
     if not sized:
         reasons = ", ".join(f"{count} {what}" for what, count in dropped.items() if count)
