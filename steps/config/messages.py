@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from steps.config.schema import Experiment
 from steps.config.section import COMMIT_PATTERN, NAME_PATTERN
-from steps.errors import nearest
+from steps.errors import close_match, nearest
 
 _PATTERNS = {
     NAME_PATTERN: "consist of the letters A-Z and a-z, digits, _ and -, and not start with -",
@@ -55,7 +55,9 @@ def _sentence(error: dict[str, Any], key: str, section: Any, wanted: str) -> str
         case "missing":
             return f"the key '{key}' is missing"
         case "union_tag_not_found":
-            return f"the key '{key}.source' is missing"
+            meant = close_match("source", [str(written) for written in section])
+            hint = f"; is '{meant}' meant for it?" if meant else ""
+            return f"the key '{key}.source' is missing{hint}"
         case "union_tag_invalid" if section["source"] is None:
             return f"{key}.source is empty; name a source"
         case "union_tag_invalid":
