@@ -22,6 +22,7 @@ from steps.chat import ChatFormat
 from steps.config import Experiment
 from steps.config.sampling import Sampling, SolutionSampling
 from steps.errors import UserError
+from steps.groups.files import iterate_file
 from steps.groups.schema import PromptGroup, read_groups, write_groups
 from steps.lock import only_writer
 from steps.sample import __main__ as command
@@ -580,6 +581,9 @@ def test_the_file_holds_the_tokens_that_were_drawn(
     kept = [[chat.decode_response(ids) for ids in own] for own in read_written(path, made)]
     assert kept == [[text for text in own if text] for own in texts]
     assert [len(each.responses) for each in made] == [1, 2, 1]
+    notes: list[str] = []
+    list(iterate_file(path, notes))  # as it is read to be scored
+    assert notes == []
 
 
 def test_tokens_of_other_responses_are_refused(tmp_path: Path, groups: list[PromptGroup]) -> None:

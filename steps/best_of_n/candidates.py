@@ -49,28 +49,8 @@ def read_candidates(
             model gives all responses of every prompt the same reward.
     """
     groups = read_groups(groups_path)
-    largest = max(len(group.responses) for group in groups)
-    wanted = sorted(set(experiment.evaluation.best_of))
-    drawn = [n for n in wanted if n <= largest]
-    if not drawn:
-        raise UserError(
-            f"{groups_path}: no group has the {wanted[0]} responses of the smallest "
-            "evaluation.best_of; sample more"
-        )
-    if drawn != wanted:
-        print(
-            f"{groups_path}: N = {', '.join(map(str, wanted[len(drawn) :]))} of evaluation.best_of "
-            f"cannot be drawn, since no prompt has more than {largest} responses; sample more",
-            file=sys.stderr,
-        )
+    drawn = _numbers_drawn(experiment, groups, groups_path)
     whole = [len(group.responses) >= drawn[-1] for group in groups]
-    if not all(whole):
-        print(
-            f"{groups_path}: {len(groups) - sum(whole):,} of {len(groups):,} prompts have fewer "
-            f"than {drawn[-1]} responses and are left out at every N; sample a few more than the "
-            "largest evaluation.best_of",
-            file=sys.stderr,
-        )
 
     def kept(values: list) -> list:
         return [value for value, keep in zip(values, whole, strict=True) if keep]
@@ -98,6 +78,32 @@ def read_candidates(
         judged,
         [each.n_tokens for each in next(iter(runs.values()))],
     )
+
+
+def _numbers_drawn(experiment: Experiment, groups: list[PromptGroup], path: Path) -> list[int]:
+    """Return the Ns that a group has responses for, ascending; say what that leaves out."""
+    largest = max(len(group.responses) for group in groups)
+    wanted = sorted(set(experiment.evaluation.best_of))
+    drawn = [n for n in wanted if n <= largest]
+    if not drawn:
+        raise UserError(
+            f"{path}: no group has the {wanted[0]} responses of the smallest "
+            "evaluation.best_of; sample more"
+        )
+    if drawn != wanted:
+        print(
+            f"{path}: N = {', '.join(map(str, wanted[len(drawn) :]))} of evaluation.best_of "
+            f"cannot be drawn, since no prompt has more than {largest} responses; sample more",
+            file=sys.stderr,
+        )
+    short = sum(len(group.responses) < drawn[-1] for group in groups)
+    if short:
+        print(
+            f"{path}: {short:,} of {len(groups):,} prompts have fewer than {drawn[-1]} responses "
+            "and are left out at every N; sample a few more than the largest evaluation.best_of",
+            file=sys.stderr,
+        )
+    return drawn
 
 
 def _refuse_constant(scores: PerGroup, name: str, path: Path) -> None:

@@ -110,7 +110,7 @@ def _model_of(experiment: Experiment, path: Path, role: str) -> Backbone | HubJu
     return model
 
 
-def main() -> None:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m steps.download", description=__doc__)
     what = parser.add_subparsers(dest="what", required=True)
     model = what.add_parser("model", help="fetch or make a model of an experiment")
@@ -143,7 +143,11 @@ def main() -> None:
     prompts.add_argument("--output", type=Path, required=True, help="folder to write")
     for command in (model, champ, data, benchmark, prompts):
         command.add_argument("--card", type=Path, help="run card to write (provenance)")
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
     if arguments.what == "check":
         _check(load_experiment(arguments.experiment), arguments.experiment, arguments.role)
         return

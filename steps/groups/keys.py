@@ -9,7 +9,8 @@ from steps.errors import close_match
 from steps.groups.schema import Response
 
 _ROW = ("prompt", "group_id", "id", "category", "subset", "source", "answer")
-GROUP_KEYS = (*_ROW, "responses")
+# A group may come from a file of samples, with the tokens that `steps.sample.written` reads.
+GROUP_KEYS = (*_ROW, "responses", "written")
 PAIR_KEYS = (*_ROW, "chosen", "rejected", "margin", "chosen_model", "rejected_model")
 RESPONSE_KEYS = tuple(field.name for field in fields(Response))
 

@@ -19,7 +19,7 @@ from steps.errors import UserError
 from steps.files import atomic_path, remove, sha256
 from steps.groups.schema import read_groups
 from steps.lock import only_writer
-from steps.objectives.declaration import load_method
+from steps.objectives.declaration import Method, load_method
 from steps.objectives.needs import check_objective
 from steps.objectives.objective import Objective
 from steps.objectives.term import Need
@@ -43,14 +43,7 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
         raise UserError(f"--seed must lie between 0 and 2^32 - 1 (it is {arguments.seed})")
     if arguments.fsdp:
         experiment.training.check_fsdp()
-    method = load_method(arguments.method)
-    if method.terms is None:
-        raise UserError(
-            f"the method '{arguments.method}' joins the models of '{method.ensemble_of}'; train "
-            "that one"
-        )
-    objective = Objective(method.terms(experiment))
-    check_objective(arguments.method, objective, experiment)
+    method, objective = _objective(arguments.method, experiment)
     sections = ("training", *method.reads)
     used = {name: getattr(experiment, name).model_dump() for name in sections}
     cache = Cache(arguments.cache)
@@ -111,6 +104,18 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     if arguments.fsdp:
         run["fsdp"] = True  # its checkpoints keep the optimiser's state in another form
     run_to_the_end(trainer, work, run, write)
+
+
+def _objective(name: str, experiment: Experiment) -> tuple[Method, Objective]:
+    """Return the method and its objective, which is checked against the experiment."""
+    method = load_method(name)
+    if method.terms is None:
+        raise UserError(
+            f"the method '{name}' joins the models of '{method.ensemble_of}'; train that one"
+        )
+    objective = Objective(method.terms(experiment))
+    check_objective(name, objective, experiment)
+    return method, objective
 
 
 def _check_content(cache: Cache, work: Path) -> None:
