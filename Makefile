@@ -110,9 +110,11 @@ crosscheck-rewardbench: .venv/installed .venv-rewardbench/installed
 	python -m checks.rewardbench --model '$(MODEL)' --input '$(INPUT)' \
 		--python .venv-rewardbench/bin/python --output results/crosscheck-rewardbench.csv
 
+# PEP 517: wavedrom is a source package, whose own build cannot install what it needs any more.
 .venv-rewardbench/installed: checks/rewardbench/requirements.txt
 	test -x .venv-rewardbench/bin/python || $(PYTHON) -m venv .venv-rewardbench
-	.venv-rewardbench/bin/python -m pip install --quiet --requirement checks/rewardbench/requirements.txt
+	.venv-rewardbench/bin/python -m pip install --quiet --use-pep517 \
+		--requirement checks/rewardbench/requirements.txt
 	touch $@
 
 .venv/installed: requirements.lock
