@@ -94,7 +94,7 @@ def test_shipped_experiments_are_valid(name: str) -> None:
         (put("training", "lm_head", "tide"), ["training.lm_head", "'copy' or 'tied'"]),
         (put("training", "lora", {"targets": []}), ["training.lora.targets", "all-linear"]),
         (put("backbone", "source", "tyni"), ["backbone.source", "'tiny'"]),
-        (rename("backbone", "source", "sorce"), ["'backbone.source' is missing", "is 'sorce'"]),
+        (rename("backbone", "source", "sorce"), ["'backbone.source' is missing", "by 'sorce'"]),
         (put("selection", "token_budget", {"trian": 9}), ["'trian'", "'train'"]),
         (put(None, "methods", ["orm", "icmr"]), ["unknown method 'icmr'", "'icrm'"]),
         (put(None, "methods", ["orm", "orm"]), ["twice"]),

@@ -61,7 +61,7 @@ def test_evaluation_prompts_with_too_few_responses_are_left_out_on_request(
     assert [g.group_id for g in kept] == ["b"]
     assert counts["dropped"] == {"prompts with fewer than 6 responses": 1}
     assert len(select_set("train", groups, chat, required)[0]) == 2
-    with pytest.raises(UserError, match=r"the set 'test' is empty .*1 prompts with fewer than 6"):
+    with pytest.raises(UserError, match=r"1 prompts with fewer than 6 .*lower selection\.eval"):
         select_set("test", groups[:1], chat, required)
     with pytest.raises(ValueError, match="needs `evaluation_responses`"):
         Selection(**SETTINGS.model_dump() | {"evaluation_responses_required": True})

@@ -49,8 +49,7 @@ def read_candidates(
             model gives all responses of every prompt the same reward.
     """
     groups = read_groups(groups_path)
-    drawn = _numbers_drawn(experiment, groups, groups_path)
-    whole = [len(group.responses) >= drawn[-1] for group in groups]
+    drawn, whole = _drawable(experiment, groups, groups_path)
 
     def kept(values: list) -> list:
         return [value for value, keep in zip(values, whole, strict=True) if keep]
@@ -80,8 +79,13 @@ def read_candidates(
     )
 
 
-def _numbers_drawn(experiment: Experiment, groups: list[PromptGroup], path: Path) -> list[int]:
-    """Return the Ns that a group has responses for, ascending; say what that leaves out."""
+def _drawable(
+    experiment: Experiment, groups: list[PromptGroup], path: Path
+) -> tuple[list[int], list[bool]]:
+    """Return the Ns that a group has responses for, ascending, and which groups have the largest's.
+
+    What that leaves out is told on the terminal.
+    """
     largest = max(len(group.responses) for group in groups)
     wanted = sorted(set(experiment.evaluation.best_of))
     drawn = [n for n in wanted if n <= largest]
@@ -96,14 +100,15 @@ def _numbers_drawn(experiment: Experiment, groups: list[PromptGroup], path: Path
             f"cannot be drawn, since no prompt has more than {largest} responses; sample more",
             file=sys.stderr,
         )
-    short = sum(len(group.responses) < drawn[-1] for group in groups)
-    if short:
+    whole = [len(group.responses) >= drawn[-1] for group in groups]
+    if not all(whole):
         print(
-            f"{path}: {short:,} of {len(groups):,} prompts have fewer than {drawn[-1]} responses "
-            "and are left out at every N; sample a few more than the largest evaluation.best_of",
+            f"{path}: {len(groups) - sum(whole):,} of {len(groups):,} prompts have fewer than "
+            f"{drawn[-1]} responses and are left out at every N; sample a few more than the "
+            "largest evaluation.best_of",
             file=sys.stderr,
         )
-    return drawn
+    return drawn, whole
 
 
 def _refuse_constant(scores: PerGroup, name: str, path: Path) -> None:

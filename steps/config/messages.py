@@ -56,7 +56,7 @@ def _sentence(error: dict[str, Any], key: str, section: Any, wanted: str) -> str
             return f"the key '{key}' is missing"
         case "union_tag_not_found":
             meant = close_match("source", [str(written) for written in section])
-            hint = f"; is '{meant}' meant for it?" if meant else ""
+            hint = f"; did you mean 'source' by '{meant}'?" if meant else ""
             return f"the key '{key}.source' is missing{hint}"
         case "union_tag_invalid" if section["source"] is None:
             return f"{key}.source is empty; name a source"

@@ -97,8 +97,8 @@ class Selection(Section):
     # Evaluation prompts with fewer responses than this are filled up with right or wrong ones
     # beyond the numbers above, so that best-of-N has enough candidates.
     evaluation_responses: int = Field(0, ge=0)
-    # Leave out evaluation prompts that have fewer even so: every N of best-of-N is then measured on
-    # the same prompts.
+    # Leave out evaluation prompts that have fewer even so: every N of best-of-N up to this number
+    # is then measured on the same prompts.
     evaluation_responses_required: bool = False
     # Also evaluation prompts whose responses are all right or all wrong, as published best-of-N
     # numbers count them; they have no pair.

@@ -9,9 +9,10 @@ from steps.errors import close_match
 from steps.groups.schema import Response
 
 _ROW = ("prompt", "group_id", "id", "category", "subset", "source", "answer")
-# A group may come from a file of samples, with the tokens that `steps.sample.written` reads.
-GROUP_KEYS = (*_ROW, "responses", "written")
+GROUP_KEYS = (*_ROW, "responses")
 PAIR_KEYS = (*_ROW, "chosen", "rejected", "margin", "chosen_model", "rejected_model")
+# Of a file of samples: the tokens that `steps.sample.written` reads. Neither noted nor suggested.
+_SAMPLES = ("written",)
 RESPONSE_KEYS = tuple(field.name for field in fields(Response))
 
 
@@ -45,7 +46,7 @@ class IgnoredKeys:
 
     def _add(self, what: str, values: dict[str, Any], known: tuple[str, ...]) -> None:
         for key, value in values.items():
-            if key not in known and value is not None:
+            if key not in (*known, *_SAMPLES) and value is not None:
                 self._counts[what, key] += 1
                 self._known.setdefault(key, set()).update(known)
 

@@ -191,6 +191,8 @@ def select_set(
         wanted = "right and wrong responses, or different scores, of one prompt"
         if name == "train" and labels == "pointwise":
             wanted = "responses labelled right or wrong (or set training.labels: pairwise)"
+        if name != "train" and settings.evaluation_responses_required:
+            wanted += ", lower selection.evaluation_responses"
         raise UserError(
             f"the set '{name}' is empty after selection ({reasons}); give data that has {wanted}, "
             f"or raise selection.max_tokens or selection.token_budget.{name} if texts are too long"
