@@ -149,6 +149,8 @@ def test_overhead_is_what_lies_between_the_steps(setting: Setting) -> None:
     ]
     row = overhead(setting, cards, jobs=2)
     assert (row.ours, row.peer) == (240.0, 150.0)
+    later = cards[0] | {"step": "export", "started": "2026-01-02T00:00:00Z", "commit": "b"}
+    assert overhead(setting, [*cards, later], jobs=2) == row
     assert isinstance(overhead(setting, cards[:2], jobs=2), LeftOut)
     assert isinstance(overhead(setting, [*cards, card | {"commit": "b", "step": "x"}], 2), LeftOut)
 
