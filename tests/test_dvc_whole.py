@@ -30,8 +30,8 @@ def test_dvc_and_snakemake_make_the_same_and_know_it(tmp_path: Path) -> None:
     assert "evaluation.best_of" in dvc(folder, "params", "diff")
     shown = json.loads(dvc(folder, "metrics", "diff", "--json"))
     (numbers,) = shown.values()
-    assert "in_distribution.icrm.best_of_8" in numbers
-    assert "in_distribution.icrm.best_of_4" not in numbers
+    assert "out_of_distribution.icrm.best_of_8" in numbers
+    assert "out_of_distribution.icrm.best_of_4" not in numbers
     dvc(folder, "plots", "show", "--out", "plots")
     page = (folder / "plots/index.html").read_text()
     assert "training loss" in page and "best_of_n.png" in page
