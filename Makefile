@@ -93,7 +93,7 @@ bench-data: .venv/installed
 
 # Copies tables and figures of the experiments that were run to where the README shows them: the very
 # files that are published already. What a run adds is published once it has been copied by hand.
-PUBLISHED = quickstart comparison quickstart_benchmarks quickstart_policy
+PUBLISHED = quickstart comparison champ_best_of_32 quickstart_benchmarks quickstart_policy
 publish:
 	@for name in $(PUBLISHED); do \
 		made=results/$$name; test ! -d $$made/policy || made=$$made/policy; \
