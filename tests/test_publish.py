@@ -45,6 +45,7 @@ def test_what_is_published_is_copied_where_it_was_made(tmp_path: Path) -> None:
     assert stays == [
         "no results/quickstart",
         "no results/comparison/figures/lengths.png",
+        "no results/champ_best_of_32",
         "no results/quickstart_benchmarks",
     ]
 
