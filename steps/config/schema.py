@@ -130,7 +130,8 @@ class Experiment(Section):
 
     title: str
     # Another experiment, whose data, reward models and results this one goes on from; then only
-    # `title`, `policy` and, where the other has none, `benchmarks` are its own.
+    # `title`, `policy` and, where the other has neither these nor `reference_models`, `benchmarks`
+    # are its own.
     extends: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
     backbone: Backbone
     data: Data

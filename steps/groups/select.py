@@ -175,13 +175,14 @@ def select_set(
         progress.advance(1)
     dropped["prompts without a response left"] = sum(not s.group.responses for s in sized)
     sized = [s for s in sized if s.group.responses]
+    required = settings.evaluation_responses_required and name not in ("train", ANNOTATED_SET)
     if name != ANNOTATED_SET:
         at_least = 0 if name == "train" else settings.evaluation_responses
         pointwise = name == "train" and labels == "pointwise"
         one_sided = pointwise or (name != "train" and settings.one_sided_prompts)
         balanced = (balance(s, settings, at_least, one_sided, dropped) for s in sized)
         sized = [s for s in balanced if s]
-        if name != "train" and settings.evaluation_responses_required:
+        if required:
             whole = [s for s in sized if len(s.group.responses) >= at_least]
             dropped[f"prompts with fewer than {at_least} responses"] += len(sized) - len(whole)
             sized = whole
@@ -191,7 +192,7 @@ def select_set(
         wanted = "right and wrong responses, or different scores, of one prompt"
         if name == "train" and labels == "pointwise":
             wanted = "responses labelled right or wrong (or set training.labels: pairwise)"
-        if name != "train" and settings.evaluation_responses_required:
+        if required:
             wanted += ", lower selection.evaluation_responses"
         raise UserError(
             f"the set '{name}' is empty after selection ({reasons}); give data that has {wanted}, "
