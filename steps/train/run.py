@@ -174,6 +174,8 @@ def run_to_the_end(
         (checkpoint,) = found
         with stop_requests() as asked_to_stop:
             stop_when(trainer, asked_to_stop)
+            if first and checkpoint:
+                print(f"{trainer.name}: going on from {checkpoint.name}", flush=True)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             if not finished(trainer):
                 leave(trainer.name)

@@ -2,17 +2,21 @@
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.pipeline_runs import command
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    """Start a run, in a session of its own, that prints to ``controller.log``."""
+def start(folder: Path, *arguments: str, prefix: Sequence[str] = ()) -> subprocess.Popen:
+    """Start a run, in a session of its own, that prints to ``controller.log``.
+
+    Args:
+        prefix: of the command.
+    """
     with (folder / "controller.log").open("w") as log:
         return subprocess.Popen(
-            command(*arguments),
+            [*prefix, *command(*arguments)],
             cwd=folder,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -1,4 +1,7 @@
-"""Intermediate files that are cut, changed in one bit, made unreadable or taken away."""
+"""Intermediate files that are cut, changed in one bit, made unreadable or taken away.
+
+Each while the step runs that reads them: before it has read, meanwhile, or after.
+"""
 
 import os
 import re
@@ -11,9 +14,9 @@ import pytest
 
 from steps.files import remove
 from tests.damage import cut, flip
-from tests.faults.children import running_steps, start, wait_until
+from tests.faults.children import running_steps, start, wait_for_step, wait_until
 from tests.faults.ledger import SAME_BYTES, SENTENCE, Ledger
-from tests.pipeline_runs import command, contents, run
+from tests.pipeline_runs import contents, run
 
 pytestmark = pytest.mark.faults
 
@@ -52,10 +55,12 @@ def test_damaged_file(
 ) -> None:
     path = finished / place
     before = path.read_bytes()
+    process = start_reader(finished, reader)
     damage(path)
+    fired(ledger, f"{damage.__name__} file", place, process)
     assert path.read_bytes() != before
-    ledger.fired(f"{damage.__name__} file", place)
-    end = start_again(finished, place, output, reader)
+    end = end_of(process, finished, place, output, reader)
+    assert path.read_bytes() == before
     assert contents(finished) == expected
     ledger.survived(end)
 
@@ -70,9 +75,12 @@ def test_missing_file(
     reader: str,
 ) -> None:
     path = finished / place
+    before = path.read_bytes()
+    process = start_reader(finished, reader)
     path.unlink()
-    ledger.fired("missing file", place)
-    end = start_again(finished, place, output, reader)
+    fired(ledger, "missing file", place, process)
+    end = end_of(process, finished, place, output, reader)
+    assert path.read_bytes() == before
     assert contents(finished) == expected
     ledger.survived(end)
 
@@ -87,12 +95,13 @@ def test_unreadable_file(
     reader: str,
 ) -> None:
     path = finished / place
-    path.chmod(0)
     prefix = [] if os.geteuid() else without_root_rights()
+    process = start_reader(finished, reader, prefix)
+    path.chmod(0)
+    fired(ledger, "unreadable file", place, process)
     read = subprocess.run([*prefix, "cat", str(path)], capture_output=True, text=True)
     assert read.returncode != 0 and "Permission denied" in read.stderr, read.stderr
-    ledger.fired("unreadable file", place)
-    end = start_again(finished, place, output, reader, prefix)
+    end = end_of(process, finished, place, output, reader)
     assert contents(finished) == expected
     ledger.survived(end)
 
@@ -109,8 +118,7 @@ def test_file_damaged_while_a_training_reads_it(
     ledger.fired("flip file while it is read", place)
     assert process.wait() != 0
     assert not list(work.rglob("checkpoint-*"))
-    text = (finished / "controller.log").read_text()
-    end = follow_the_remedy(finished, place, CACHE, "train", text)
+    end = end_of(process, finished, place, CACHE, "train")
     assert contents(finished) == expected
     ledger.survived(end)
 
@@ -126,20 +134,34 @@ def without_root_rights() -> list[str]:
     return prefix
 
 
-def start_again(
-    tree: Path, place: str, output: str, reader: str, prefix: Sequence[str] = ()
-) -> str:
-    """Run the rule that reads the damage; follow the remedy of its sentence; say which end it had.
+def start_reader(tree: Path, reader: str, prefix: Sequence[str] = ()) -> subprocess.Popen:
+    """Run the rule anew, and return once its step has begun.
+
+    Args:
+        prefix: of the command.
+    """
+    process = start(tree, "--forcerun", reader, prefix=prefix)
+    wait_for_step(process)
+    return process
+
+
+def fired(ledger: Ledger, kind: str, place: str, process: subprocess.Popen) -> None:
+    """Note a fault that has hit while a step was running."""
+    steps = running_steps(process.pid)
+    assert steps
+    ledger.fired(kind, f"{place}, while {' and '.join(steps)} ran")
+
+
+def end_of(process: subprocess.Popen, tree: Path, place: str, output: str, reader: str) -> str:
+    """Wait for a run that was hit; follow the remedy of its sentence; say which end it had.
 
     Args:
         place, output: see `PLACES`.
-        prefix: of the command.
     """
-    line = [*prefix, *command("--forcerun", reader)]
-    result = subprocess.run(line, cwd=tree, capture_output=True, text=True)
-    if result.returncode == 0:
+    if process.wait() == 0:
         return SAME_BYTES
-    return follow_the_remedy(tree, place, output, reader, result.stdout + result.stderr)
+    text = (tree / "controller.log").read_text()
+    return follow_the_remedy(tree, place, output, reader, text)
 
 
 def follow_the_remedy(tree: Path, place: str, output: str, reader: str, text: str) -> str:

@@ -81,7 +81,10 @@ JobAcctGatherParams=OverMemoryKill
 GresTypes=gpu
 NodeName=n1 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((PORT + 11)) CPUs=4 RealMemory=6000 Gres=gpu:2
 NodeName=n2 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((PORT + 12)) CPUs=4 RealMemory=6000 Gres=gpu:2
-PartitionName=main Nodes=ALL Default=YES MaxTime=1-00:00:00 State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=main Nodes=ALL Default=YES MaxTime=1-00:00:00 State=UP GraceTime=30
+PartitionName=urgent Nodes=ALL MaxTime=1-00:00:00 State=UP PriorityTier=10 PreemptMode=OFF
 CONF
   [ "$ACCOUNTING" = 0 ] || cat <<CONF
 AccountingStorageType=accounting_storage/slurmdbd

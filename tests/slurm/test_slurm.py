@@ -1,4 +1,4 @@
-"""The experiment on a real SLURM: whole, on two nodes, and with what clusters do to jobs."""
+"""The experiment on a real SLURM: whole, with several processes, and what clusters do to jobs."""
 
 import shutil
 import subprocess
@@ -20,9 +20,10 @@ def scontrol(*words: str) -> None:
     subprocess.run(["scontrol", *words], check=True)
 
 
-def sbatch_sleep(tree: Tree) -> str:
+def sbatch_sleep(tree: Tree, seconds: int, *options: str) -> str:
     """Return the id of a job in the tree's folder that no rule asked for."""
-    command = ["sbatch", "--parsable", "--mem=100", "--output=/dev/null", "--wrap=sleep 7200"]
+    command = ["sbatch", "--parsable", "--mem=100", "--output=/dev/null", *options]
+    command.append(f"--wrap=sleep {seconds}")
     result = subprocess.run(command, cwd=tree.folder, capture_output=True, text=True, check=True)
     return result.stdout.strip()
 
@@ -39,15 +40,21 @@ def test_a_whole_run_ends_with_the_bytes_of_a_local_one(local: Tree, tmp_path) -
     assert "rule_tables_draw_figures_draw_tables_evaluate" in jobs  # one job for three rules
 
 
-def test_two_nodes_train_what_one_process_trains(cached: Tree, local: Tree) -> None:
-    """Cancelled once on the way: both processes save, and go on together."""
-    cached.write_cluster(nodes=2)
+@pytest.mark.parametrize(("nodes", "processes"), [(2, 1), (1, 2), (2, 2)])
+def test_several_processes_train_what_one_trains(
+    cached: Tree, local: Tree, nodes: int, processes: int
+) -> None:
+    """Cancelled once on the way: all of them save, and go on together."""
+    cached.write_cluster(nodes=nodes, processes_per_node=processes)
     controller = cached.start()
     job = cached.wait_for_training(controller)
-    assert job["nodes"] == "n[1-2]"
+    assert (job["nodes"] == "n[1-2]") == (nodes == 2)
     subprocess.run(["scancel", job["id"]], check=True)
     cached.finish(controller)
     assert STOPPED in cached.slurm_logs()
+    assert len(cached.went_on_from()) == 1
+    machine = read_json(cached.results / "cards/train-icrm-seed0.json")["machine"]
+    assert machine["processes"] == nodes * processes
     assert_same_losses(cached, local)
 
 
@@ -78,9 +85,11 @@ def test_a_training_that_everything_happens_to_ends_with_the_same_bytes(
     first = cached.wait_for_training(controller)
     assert "exceeded memory limit" in cached.slurm_logs()  # SLURM's words on the attempts before
 
-    scontrol("update", f"jobid={first['id']}", "timelimit=1")
+    # At the limit itself SLURM sends SIGTERM too, and calls the job timed out.
+    scontrol("update", f"jobid={first['id']}", f"timelimit={cached.minutes_until_a_limit(first)}")
     second = cached.wait_for_training(controller, after=first)
     assert cached.slurm_logs().count(STOPPED) == 1
+    assert states(cached)[first["id"]] == "FAILED"
 
     subprocess.run(["scancel", second["id"]], check=True)
     third = cached.wait_for_training(controller, after=second)
@@ -93,12 +102,26 @@ def test_a_training_that_everything_happens_to_ends_with_the_same_bytes(
         cached.finish(controller)
     finally:
         scontrol("update", node, "state=resume")
+    steps = cached.went_on_from()
+    assert len(steps) == 3 and steps == sorted(set(steps)), steps
+    assert cached.tables() == local.tables()
+
+
+def test_a_preempted_training_goes_on(cached: Tree, local: Tree) -> None:
+    cached.write_cluster()
+    controller = cached.start()
+    job = cached.wait_for_training(controller)
+    urgent = sbatch_sleep(cached, 5, "--partition=urgent", "--nodes=2", "--exclusive")
+    wait_until(lambda: urgent in ids(cached), "job that needs both nodes", controller, cached)
+    assert job["id"] not in ids(cached)
+    cached.finish(controller)
+    assert len(cached.went_on_from()) == 1
     assert cached.tables() == local.tables()
 
 
 def test_one_command_goes_on_after_the_controller_died(cached: Tree, local: Tree) -> None:
     cached.write_cluster()
-    own = sbatch_sleep(cached)  # of the user, in the same folder
+    own = sbatch_sleep(cached, 7200)  # of the user, in the same folder
     controller = cached.start()
     job = cached.wait_for_training(controller)
     assert cached.start("slurm/resume").wait() == 1
@@ -110,7 +133,7 @@ def test_one_command_goes_on_after_the_controller_died(cached: Tree, local: Tree
     cached.finish(cached.start("slurm/resume"))
     assert own in ids(cached)
     subprocess.run(["scancel", own], check=True)
-    ended = {j["id"]: j["state"] for j in cached.jobs("all") if j["comment"] == TRAIN}
+    ended = states(cached)
     assert ended.pop(job["id"]) == "CANCELLED"
     assert list(ended.values()) == ["COMPLETED"]
     assert cached.tables() == local.tables()
@@ -131,3 +154,8 @@ def moved(tree: Tree, job: dict[str, str]) -> bool:
 
 def ids(tree: Tree) -> list[str]:
     return [job["id"] for job in tree.jobs()]
+
+
+def states(tree: Tree) -> dict[str, str]:
+    """The state of each job of the training, by its id."""
+    return {job["id"]: job["state"] for job in tree.jobs("all") if job["comment"] == TRAIN}

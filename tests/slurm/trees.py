@@ -1,6 +1,7 @@
 """A working tree of the project that is run by SLURM, and what can be asked of it."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from tests.conftest import ROOT
 NAME = "slurm"
 TRAIN = "rule_train_wildcards_icrm_0"
 LOG = f"results/{NAME}/training/icrm/seed0.csv"  # of that training
+WENT_ON = r"going on from checkpoint-(\d+)"
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,11 @@ class Tree:
         marks = self.results.glob("unfinished/train-icrm-seed0/checkpoint-*/whole.json")
         return max((int(mark.parent.name.rpartition("-")[2]) for mark in marks), default=0)
 
+    def went_on_from(self) -> list[int]:
+        """The steps of the checkpoints from which attempts of the training went on."""
+        last = self.results / "logs/train-icrm-seed0.log"
+        return [int(step) for step in re.findall(WENT_ON, self.slurm_logs() + last.read_text())]
+
     def jobs(self, states: str = "running") -> list[dict[str, str]]:
         """The SLURM jobs of this tree."""
         columns = {"id": "%i", "comment": "%k", "state": "%T", "nodes": "%N", "folder": "%Z"}
@@ -104,6 +111,13 @@ class Tree:
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         rows = [dict(zip(columns, line.split("|"), strict=True)) for line in lines.splitlines()]
         return [row for row in rows if row["folder"] == str(self.folder)]
+
+    def minutes_until_a_limit(self, job: dict[str, str]) -> int:
+        """A time limit that the job has not reached yet, and soon will."""
+        command = ["squeue", "--noheader", "--jobs", job["id"], "--format=%M"]
+        elapsed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        minutes, seconds = map(int, elapsed.strip().split(":"))
+        return minutes + (1 if seconds < 45 else 2)
 
     def wait_for_training(
         self, controller: subprocess.Popen, after: dict[str, str] | None = None
