@@ -149,7 +149,7 @@ wait_for() {
   fail "$what does not answer; see the logs in $ROOT"
 }
 
-ready() { [ "$(sinfo -h -N -o %T | grep -cxE "idle|mixed|allocated")" = 2 ]; }
+ready() { [ "$(sinfo -h -N -p main -o %T | grep -cxE "idle|mixed|allocated")" = 2 ]; }
 
 up() {
   [ "$(id -u)" = 0 ] || fail "starting a SLURM cluster needs root"
