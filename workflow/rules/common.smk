@@ -47,6 +47,11 @@ shell.prefix(
 )
 
 
+# Of each job, not of all jobs together.
+resource_scopes:
+    steps_at_once="local",
+
+
 wildcard_constraints:
     set="|".join(SETS),
     method="|".join(EXPERIMENT.trained_methods),
