@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import pytest
-import yaml
 from snakemake.api import (
     ConfigSettings,
     DAGSettings,
@@ -18,7 +17,6 @@ from steps.config.cluster_rules import GROUPED
 from steps.config.resources import SNAKEMAKE_MINUTES
 from tests.conftest import ROOT
 
-PROFILE = yaml.safe_load((ROOT / "slurm/config.yaml").read_text())
 SHIPPED = ["quickstart_policy", "gemma2b_uf40k_policy", "tiny", "methods"]
 
 
@@ -28,10 +26,9 @@ def groups(experiment: str, cores: int, **cluster: int) -> Iterable[tuple[list[s
     Args:
         cores: of the login node.
     """
-    resources = dict(text.split("=") for text in PROFILE.get("resources", []))
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         workflow = api.workflow(
-            ResourceSettings(cores=cores, resources={k: int(v) for k, v in resources.items()}),
+            ResourceSettings(cores=cores),
             ConfigSettings(config={"experiment": experiment, "cluster": cluster}),
             snakefile=ROOT / "Snakefile",
             workdir=ROOT,

@@ -85,7 +85,7 @@ def rule_resources(
         "slurm_extra": f"--signal=TERM@{cluster.seconds_to_save}",
     }
     if rule in GROUPED:
-        asked["steps_at_once"] = 1  # of the one that the profile allows a job
+        asked["steps_at_once"] = 1  # see workflow/rules/common.smk
     if cluster.account is not None:
         asked["slurm_account"] = cluster.account
     gpu = cluster.gpu and rule in MODEL_RULES

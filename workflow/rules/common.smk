@@ -47,9 +47,14 @@ shell.prefix(
 )
 
 
-# Of each job, not of all jobs together.
+# On a cluster a group's steps run one after another, so that its job needs the memory of one. Said
+# here and not in the profile, which the Snakemake inside a job does not read.
 resource_scopes:
-    steps_at_once="local",
+    steps_at_once="local",  # of each job, not of all jobs together
+
+
+if "cluster" in config:
+    workflow.register_resource("steps_at_once", 1)
 
 
 wildcard_constraints:
