@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -13,6 +14,7 @@ from steps.files import remove, sha256
 from steps.provenance import RunCard
 from steps.provenance.__main__ import main
 from steps.provenance.ancestry import ancestry, hash_on_disk, read_steps
+from steps.provenance.card import code_facts
 
 CARDS = Path("results/x/cards")
 
@@ -144,6 +146,21 @@ def test_a_card_names_the_commit_that_the_run_began_with(tmp_path: Path, monkeyp
     monkeypatch.setattr("steps.provenance.card._git", lambda *_: "of the end")
     card.write([])
     assert json.loads((tmp_path / "card.json").read_text())["commit"] == "of the start"
+
+
+def test_numbers_of_a_cluster_are_no_changes_of_the_code(tmp_path: Path, monkeypatch) -> None:
+    files = [tmp_path / "workflow/profiles/slurm/cluster.yaml", tmp_path / "steps/code.py"]
+    for file in files:
+        write(str(file), "")
+    name = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for command in (["init", "-q"], ["add", "."], [*name, "commit", "-qm", "first"]):
+        subprocess.run(["git", "-C", tmp_path, *command], check=True)
+    monkeypatch.setattr("steps.provenance.card.ROOT", tmp_path)
+    found = []
+    for file in files:
+        file.write_text("other")
+        found.append(code_facts()["uncommitted_changes"])
+    assert found == [False, True]
 
 
 def test_a_changed_input_is_refused(chain: Path) -> None:

@@ -7,12 +7,13 @@ import pytest
 import yaml
 
 from steps.config.cluster import FILE, Cluster, RuleNumbers, read_cluster
-from steps.config.cluster_rules import CPU_RULES, MODEL_RULES, TRAININGS
+from steps.config.cluster_rules import CPU_RULES, LISTENING, LOADING, MODEL_RULES, TRAININGS
 from steps.config.resources import read_plan, rule_resources, settings_hash
 from steps.errors import UserError
 from steps.files import write_json
 from tests.conftest import ROOT
 
+FIXED = 1 + 3  # minutes of rules that listen: to start, and to save in 120 s with one more
 LAB = Cluster(memory_mb=1000, memory_factor=1.5, runtime_factor=2.0, snakemake_mb=100)
 
 
@@ -63,21 +64,41 @@ def test_a_rule_has_numbers_of_its_own(experiment) -> None:
     found = asked("score", experiment, cluster, planned)
     assert (found["mem_mb"], found["runtime"]) == (2 * 50 + 100, 2 * 14 + 1)
     found = asked("sample", experiment, cluster, planned)
-    assert (found["mem_mb"], found["runtime"]) == (2 * 1000 + 100, 2 * 9 + 1)
+    assert (found["mem_mb"], found["runtime"]) == (2 * 1000 + 100, 2 * 9 + FIXED)
     several = LAB.model_copy(
         update={"rules": {"train": RuleNumbers(memory_mb=50, runtime_minutes=9)}}
         | {"processes_per_node": 4}
     )
     found = asked("train", experiment, several)
-    assert (found["mem_mb"], found["runtime"]) == (2 * 50 + 100, 2 * 9 + 1)  # of the whole job
+    assert (found["mem_mb"], found["runtime"]) == (2 * 50 + 100, 2 * 9 + FIXED)  # of the whole job
+
+
+@pytest.mark.parametrize("rule", CPU_RULES)
+def test_rules_without_a_model_ask_for_little(rule: str, experiment) -> None:
+    cluster = LAB.model_copy(update={"cpu_memory_mb": 10, "cpu_runtime_minutes": 3})
+    found = asked(rule, experiment, cluster)
+    assert found["mem_mb"] == 2 * (1000 if rule in LOADING else 10) + 100
+    assert found["runtime"] == 2 * 3 + 1
+    own = {"rules": {rule: RuleNumbers(memory_mb=50, runtime_minutes=9)}}
+    found = asked(rule, experiment, cluster.model_copy(update=own))
+    assert (found["mem_mb"], found["runtime"]) == (2 * 50 + 100, 2 * 9 + 1)
+
+
+@pytest.mark.parametrize("rule", [*MODEL_RULES, *CPU_RULES])
+def test_time_to_save_is_asked_for_on_top(rule: str, experiment) -> None:
+    """The signal comes so long before the end, or up to a minute earlier."""
+    one = {"rules": {rule: RuleNumbers(runtime_minutes=1)}}
+    found = asked(rule, experiment, LAB.model_copy(update=one | {"seconds_to_save": 150}))
+    assert found["slurm_extra"] == "--signal=TERM@150"
+    assert found["runtime"] == 2 * 1 + 1 + (3 + 1 if rule in LISTENING else 0)
 
 
 def test_only_the_plans_time_is_shared_out(experiment) -> None:
     """It is that of one process; the file's own is that of a job, however many it has."""
     several = LAB.model_copy(update={"nodes": 4, "processes_per_node": 8})
-    assert asked("train", experiment, several)["runtime"] == 2 * 120 + 1
+    assert asked("train", experiment, several)["runtime"] == 2 * 120 + FIXED
     planned = {"train": {"mem_mb": 400, "runtime_minutes": 320}}
-    assert asked("train", experiment, several, planned)["runtime"] == 2 * 2 * 320 // 32 + 1
+    assert asked("train", experiment, several, planned)["runtime"] == 2 * 2 * 320 // 32 + FIXED
 
 
 def test_a_plan_of_other_settings_is_not_used(experiment, tmp_path: Path, capsys) -> None:

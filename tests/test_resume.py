@@ -78,6 +78,34 @@ def test_nothing_is_cancelled_where_pgrep_cannot_tell_whether_a_controller_lives
     assert not (folder / "scancel").exists() and not (folder / "snakemake").exists()
 
 
+@pytest.mark.parametrize("missing", ["snakemake", "squeue", "scancel"])
+def test_nothing_is_cancelled_where_a_program_is_missing(folder: Path, missing: str) -> None:
+    (folder / "others").mkdir()
+    for name in ("awk", "bash", "pgrep", "readlink", "sleep", "tr"):
+        (folder / "others" / name).symlink_to(shutil.which(name))
+    (folder / "bin" / missing).unlink()
+    code, errors = resume(folder, str(folder / "others"))
+    assert (code, errors) == (1, f"error: there is no {missing} on the PATH\n")
+    assert not (folder / "scancel").exists()
+
+
+def test_the_folders_own_snakemake_goes_first(folder: Path) -> None:
+    own = folder / "real/.venv/bin"
+    own.mkdir(parents=True)
+    (folder / "bin/snakemake").rename(own / "snakemake")
+    stand_in(folder, "snakemake", "exit 9")
+    assert resume(folder) == (0, "")
+    assert (folder / "snakemake").exists()
+
+
+def test_jobs_that_do_not_end_are_named(folder: Path) -> None:
+    stand_in(folder, "sleep", f"echo >>{folder}/slept")
+    ended = f"[ -e {folder}/slept ] && [ $(wc -l <{folder}/slept) -gt 30 ]"
+    own = "".join(f'echo "{job}|{folder}/real|rule_train"; ' for job in (7, 8))
+    stand_in(folder, "squeue", f"{ended} || {{ {own} }}")
+    assert resume(folder) == (0, "waiting for jobs 7 8 to end\n")
+
+
 def test_nothing_is_cancelled_while_the_controller_lives(folder: Path) -> None:
     stand_in(folder, "snakemake", "echo started; read -r")
     living = subprocess.Popen(

@@ -33,6 +33,8 @@ class Cluster(Section):
     fsdp: bool = False
     memory_mb: int = Field(8000, gt=0)
     runtime_minutes: int = Field(120, gt=0)
+    cpu_memory_mb: int = Field(4000, gt=0)
+    cpu_runtime_minutes: int = Field(30, gt=0)
     memory_factor: float = Field(1.3, ge=1)
     runtime_factor: float = Field(2.0, ge=1)
     snakemake_mb: int = Field(500, ge=0)

@@ -14,11 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from steps.config.cluster import Cluster, RuleNumbers
-from steps.config.cluster_rules import MODEL_RULES, TRAININGS
+from steps.config.cluster_rules import (
+    CPU_RULES,
+    GROUPED,
+    LISTENING,
+    LOADING,
+    MODEL_RULES,
+    TRAININGS,
+)
 from steps.config.schema import Experiment
 from steps.files import read_json
 
 SNAKEMAKE_MINUTES = 1  # that it takes to start inside the job
+SIGNAL_MINUTES = 1  # that SLURM may send it too early
 
 
 def settings_hash(experiment: Experiment) -> str:
@@ -52,21 +60,32 @@ def rule_resources(
     numbers, own = planned.get(rule, {}), cluster.rules.get(rule, RuleNumbers())
     training = rule in TRAININGS
     nodes, processes = (cluster.nodes, cluster.processes_per_node) if training else (1, 1)
+    small = rule in CPU_RULES
     # A rule's own numbers are those of a whole job, the plan's of one process; of the file's own
     # numbers the memory is that of a process and the time that of a job.
     memory = own.memory_mb or processes * _or(
-        numbers.get("mem_mb"), cluster.memory_factor, cluster.memory_mb
+        numbers.get("mem_mb"),
+        cluster.memory_factor,
+        cluster.cpu_memory_mb if small and rule not in LOADING else cluster.memory_mb,
     )
     minutes = own.runtime_minutes or _or(
         numbers.get("runtime_minutes"),
         cluster.runtime_factor / (nodes * processes),
-        cluster.runtime_minutes,
+        cluster.cpu_runtime_minutes if small else cluster.runtime_minutes,
     )
+    fixed, longest = SNAKEMAKE_MINUTES, cluster.longest_minutes
+    if rule in LISTENING:
+        fixed += ceil(cluster.seconds_to_save / 60) + SIGNAL_MINUTES
+    if rule in GROUPED:
+        # Snakemake adds up the times of steps that run one after another.
+        longest = max(longest // largest_group(experiment), 1)
     asked = {
         "mem_mb": _scaled(memory, cluster.snakemake_mb, cluster.largest_memory_mb),
-        "runtime": _scaled(minutes, SNAKEMAKE_MINUTES, cluster.longest_minutes),
+        "runtime": _scaled(minutes, fixed, longest),
         "slurm_extra": f"--signal=TERM@{cluster.seconds_to_save}",
     }
+    if rule in GROUPED:
+        asked["steps_at_once"] = 1  # see workflow/rules/common.smk
     if cluster.account is not None:
         asked["slurm_account"] = cluster.account
     gpu = cluster.gpu and rule in MODEL_RULES
@@ -88,6 +107,15 @@ def rule_resources(
         # The rule starts its own srun on all nodes: to the executor that is an MPI job.
         asked |= {"mpi": "srun", "tasks": nodes, "tasks_per_gpu": 0}
     return asked
+
+
+def largest_group(experiment: Experiment) -> int:
+    """Return a bound of the number of steps in one group: those of the data or of the tables.
+
+    Single steps are three in each: preparing, selecting and frozen layers; evaluation, tables and
+    figures. With them go the pairs of every set and the scores of every ensemble.
+    """
+    return 3 + max(1 + len(experiment.evaluation_sets), len(experiment.ensembles))
 
 
 def _gpus(nodes: int, processes: int, model: str | None) -> dict[str, str | int]:

@@ -60,9 +60,17 @@ def _versions() -> dict[str, str | None]:
     return versions
 
 
+def _changes() -> str | None:
+    """Return what differs from the commit, but for the files that say what a cluster has.
+
+    They are there to be edited, and change no result.
+    """
+    return _git("status", "--porcelain", "--", ".", ":(exclude)workflow/profiles/slurm")
+
+
 def code_facts() -> dict[str, Any]:
     """Return which code ran: its commit, whether files differ from it, versions of the packages."""
-    changes = _git("status", "--porcelain")
+    changes = _changes()
     return {
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": None if changes is None else bool(changes),

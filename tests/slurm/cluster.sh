@@ -3,7 +3,8 @@
 #   tests/slurm/cluster.sh up     install the Debian packages if need be, start, wait until it answers
 #   tests/slurm/cluster.sh down   stop it and delete its folder
 # Needs root and Debian (or what has its packages); no systemd, no cgroups, nothing but loopback.
-# ACCOUNTING=1 adds slurmdbd with a database. SLURM_LAB_ROOT is the folder (default /tmp/slurm-lab).
+# ACCOUNTING=1 adds slurmdbd with a database. SLURM_LAB_ROOT is the folder (default /tmp/slurm-lab),
+# which must be new or empty: `down` deletes it.
 # /etc/slurm/*.conf become links into it, because Snakemake's executor deletes SLURM_CONF in jobs.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin # where the daemons are; not every root looks there
@@ -16,6 +17,17 @@ DAEMONS=(slurmd-n1 slurmd-n2 slurmctld slurmdbd mariadb munged)
 fail() { echo "error: $*" >&2; exit 1; }
 
 alive() { [ -s "$ROOT/$1.pid" ] && kill -0 "$(cat "$ROOT/$1.pid")" 2>/dev/null; }
+
+# What this script did not make is neither filled nor deleted.
+own_folder() { [ -f "$ROOT/slurm-lab" ]; }
+
+make_folder() {
+  ! own_folder || return 0
+  [ ! -e "$ROOT" ] || [ -d "$ROOT" -a -z "$(ls -A "$ROOT")" ] ||
+    fail "$ROOT is not empty and not the lab's: give SLURM_LAB_ROOT a new folder"
+  mkdir -p "$ROOT"
+  touch "$ROOT/slurm-lab"
+}
 
 refuse_other_slurm() {
   for name in slurm gres slurmdbd; do
@@ -154,7 +166,7 @@ ready() { [ "$(sinfo -h -N -p main -o %T | grep -cxE "idle|mixed|allocated")" = 
 up() {
   [ "$(id -u)" = 0 ] || fail "starting a SLURM cluster needs root"
   refuse_other_slurm
-  mkdir -p "$ROOT"
+  make_folder
   install_packages
   configure
   alive munged || munged --force --key-file="$ROOT/munge.key" --socket="$ROOT/munge.socket" \
@@ -167,6 +179,7 @@ up() {
 }
 
 down() {
+  [ ! -e "$ROOT" ] || own_folder || fail "$ROOT is not the lab's folder and stays as it is"
   # Of the lab, whatever SLURM this machine's configuration names.
   ! alive slurmctld || SLURM_CONF=$ROOT/slurm.conf scancel --user=root 2>/dev/null || true
   for name in "${DAEMONS[@]}"; do

@@ -45,6 +45,7 @@ class Tree:
         path = self.folder / "slurm/cluster.yaml"
         content = yaml.safe_load(path.read_text())
         lab = {"memory_mb": 1200, "runtime_minutes": 10, "seconds_to_save": 30}
+        lab |= {"cpu_memory_mb": 1200, "cpu_runtime_minutes": 10}
         content["cluster"] |= lab | values
         path.write_text(yaml.safe_dump(content))
 

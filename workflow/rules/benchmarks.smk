@@ -52,6 +52,8 @@ if REBUILT:
             "{rows}.log",
         wildcard_constraints:
             rows="|".join(map(re.escape, REBUILT)),
+        group:
+            "benchmark_data"
         conda:
             "../../environment.yml"
         resources:
@@ -79,6 +81,8 @@ if BENCHMARKS:
             f"{BENCHMARK_LOGS}/benchmark-groups-{{set}}.log",
         wildcard_constraints:
             set="|".join(BENCHMARKS),
+        group:
+            "benchmark_data"
         conda:
             "../../environment.yml"
         resources:

@@ -47,6 +47,16 @@ shell.prefix(
 )
 
 
+# On a cluster a group's steps run one after another, so that its job needs the memory of one. Said
+# here and not in the profile, which the Snakemake inside a job does not read.
+resource_scopes:
+    steps_at_once="local",  # of each job, not of all jobs together
+
+
+if "cluster" in config:
+    workflow.register_resource("steps_at_once", 1)
+
+
 wildcard_constraints:
     set="|".join(SETS),
     method="|".join(EXPERIMENT.trained_methods),
