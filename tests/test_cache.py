@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +32,12 @@ from steps.chat import ChatFormat
 from steps.download.tiny import make_tiny
 from steps.errors import UserError
 from steps.files import link_folder, remove
+from steps.groups.schema import write_groups
 from steps.lock import only_writer
 from steps.packing import ATTENTION
+from steps.stop import STOPPED
+from tests.conftest import ROOT
+from tests.stopping import after_a_request
 
 
 @pytest.fixture(scope="module")
@@ -316,6 +321,28 @@ def test_a_finished_cache_is_shared_by_content(cache: Cache, parts, tmp_path: Pa
         shared_folder(tmp_path / "shared", encoded, key, 151),
     ):
         assert not reuse(other, tmp_path / "third")
+
+
+def test_a_request_before_the_first_batch_is_honoured_after_it(
+    parts, backbone: Path, groups, tmp_path: Path, monkeypatch
+) -> None:
+    """It comes while inputs are read and models loaded, which may take minutes."""
+    write_groups(tmp_path / "groups.parquet", groups)
+    given = {
+        "--experiment": ROOT / "config/tiny.yaml",
+        "--backbone": backbone,
+        "--groups": tmp_path / "groups.parquet",
+        "--output": tmp_path / "cache",
+    }
+    flat = [str(part) for pair in given.items() for part in pair]
+    monkeypatch.setattr(sys, "argv", ["cache", "build", *flat])
+    batches = plan_batches(parts[1], 150)
+    monkeypatch.setattr(build_module, "plan_batches", lambda *_: batches)
+    monkeypatch.setattr(command, "load_tokenizer", after_a_request(load_tokenizer))
+    with pytest.raises(SystemExit) as end:
+        command.main()
+    assert end.value.code == STOPPED
+    assert Journal(tmp_path / "cache.work").batches == 1
 
 
 def never(*_) -> None:

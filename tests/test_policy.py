@@ -30,7 +30,9 @@ from steps.policy.tokens import encode, encode_pairs
 from steps.policy.train import train_policy
 from steps.policy.trainer import PolicyTrainer, dpo_arguments
 from steps.provenance import RunCard
+from steps.stop import STOPPED
 from steps.train.checkpoints import last_checkpoint
+from tests.stopping import after_a_request
 
 SETTINGS = Dpo(
     lora=Lora(r=4, alpha=8),
@@ -317,3 +319,11 @@ def test_a_gradient_that_is_no_number_names_the_remedy(runs) -> None:
     # The last checkpoint is of the step before, and the broken one has left none.
     checkpoints = [path.name for path in (runs.folder / "diverged").rglob("checkpoint-*")]
     assert checkpoints == [f"checkpoint-{step - 1}"]
+
+
+def test_a_request_before_the_first_step_is_honoured_after_it(runs, monkeypatch) -> None:
+    monkeypatch.setattr("steps.policy.train.load_tokenizer", after_a_request(load_tokenizer))
+    with pytest.raises(SystemExit) as end:
+        runs.train("stopped")
+    assert end.value.code == STOPPED
+    assert last_checkpoint(runs.folder / "stopped/model.work").name == "checkpoint-1"

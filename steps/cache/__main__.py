@@ -1,6 +1,7 @@
 """``python -m steps.cache build|verify``: token probabilities and hidden states of all groups."""
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from steps.errors import UserError, run_command
 from steps.files import link_folder, remove
 from steps.groups.schema import read_groups
 from steps.provenance import RunCard
+from steps.stop import stop_requests
 
 
 def main() -> None:
@@ -42,6 +44,11 @@ def main() -> None:
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
     arguments = parser.parse_args()
 
+    with stop_requests() if arguments.action == "build" else nullcontext():
+        _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> None:
     experiment = load_experiment(arguments.experiment)
     use_threads(experiment.threads)
     settings = experiment.cache

@@ -37,6 +37,7 @@ from steps.train.trained import load_trained
 from steps.train.trainer import RewardTrainer
 
 
+@stop_requests()
 def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     """Train, going on from the last checkpoint, then write the model folder and the log."""
     if not 0 <= arguments.seed < 2**32:
