@@ -132,7 +132,7 @@ def test_an_interrupted_run_continues_with_the_same_bytes(
         build_cache(models, encoded, key, 150, work, output)
     assert not output.exists()
     if torn:  # a kill in the middle of a write
-        for name in ("hidden.bin", "journal.jsonl"):
+        for name in ("cache/hidden.bin", "journal.jsonl"):
             with (work / name).open("ab") as stream:
                 stream.write(b"{torn")
     assert build_cache(models, encoded, key, 150, work, output) == batches
@@ -149,7 +149,7 @@ def test_batches_that_changed_on_disk_are_computed_again(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(build_module, "compute_batch", stop_after(2))
         build_cache(models, encoded, key, 150, work, output)
-    path = work / "log_probs.bin"
+    path = work / "cache/log_probs.bin"
     content = bytearray(path.read_bytes())
     content[-1 if damaged else 0] ^= 0xFF
     path.write_bytes(content)
@@ -165,7 +165,7 @@ def test_a_journal_without_hashes_is_not_believed(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(build_module, "compute_batch", stop_after(1))
         build_cache(models, encoded, key, 150, work, output)
-    sizes = {path.name: path.stat().st_size for path in work.glob("*.bin")}
+    sizes = {path.name: path.stat().st_size for path in work.glob("cache/*.bin")}
     (work / "journal.jsonl").write_text(json.dumps(sizes) + "\n")
     assert build_cache(models, encoded, key, 150, work, output) == 0
     assert contents(output) == contents(cache.folder)
@@ -188,6 +188,30 @@ def test_a_kill_while_the_journal_is_rewritten_loses_no_batch(
         patch.setattr(Path, "write_text", half)
         Journal(work)
     assert build_cache(models, encoded, key, 150, work, output) == 2
+
+
+@pytest.mark.parametrize("before", ["write_json", "replace_folder"])
+def test_a_kill_before_the_finished_folder_is_in_place_loses_no_batch(
+    before: str, cache: Cache, parts, tmp_path: Path, monkeypatch
+) -> None:
+    models, encoded, key = parts
+    work, output = tmp_path / "work2", tmp_path / "cache2"
+    real = getattr(build_module, before)
+
+    def kill(first: Path, *rest) -> None:
+        if first.parent == work / "cache" or before == "replace_folder":
+            raise KeyboardInterrupt
+        real(first, *rest)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build_module, before, kill)
+        build_cache(models, encoded, key, 150, work, output)
+    assert not output.exists()
+    (work / "cache/.meta.json.1@node17.part").touch()  # of a machine that is gone
+    monkeypatch.setattr(build_module, "compute_batch", never)
+    assert build_cache(models, encoded, key, 150, work, output) == 3
+    assert contents(output) == contents(cache.folder)
+    assert not work.exists()
 
 
 def test_a_second_writer_is_refused(parts, tmp_path: Path) -> None:
@@ -368,6 +392,19 @@ def test_a_kill_during_verification_loses_no_cache(
     monkeypatch.setattr(command, "build_cache", never)
     command._build(arguments, *parts, experiment.cache)
     assert arguments.output.is_dir()
+
+
+def test_a_kill_before_a_shared_cache_is_in_place_loses_no_cache(
+    parts, experiment, tmp_path: Path, monkeypatch
+) -> None:
+    work = tmp_path / "work"
+    arguments = argparse.Namespace(output=tmp_path / "cache", shared=tmp_path / "s", work=work)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build_module, "replace_folder", killed)
+        command._build(arguments, *parts, experiment.cache)
+    monkeypatch.setattr(command, "build_cache", never)
+    command._build(arguments, *parts, experiment.cache)
+    assert arguments.output.is_dir() and not work.exists()
 
 
 def test_a_cache_that_fails_its_verification_is_neither_left_nor_shared(
