@@ -257,6 +257,9 @@ def test_killed_and_resumed_equals_undisturbed(killed_at, runs, monkeypatch) -> 
         with pytest.raises(KilledError):
             runs.train("resumed", settings)
     assert (last_checkpoint(runs.folder / "resumed/model.work") is None) == (killed_at == 2)
+    suffixes = {path.suffix for path in (runs.folder / "resumed/model.work").rglob("*.*")}
+    assert not suffixes & {".bin", ".pt", ".pth"}  # pickles
+    monkeypatch.setattr(torch, "load", None)  # which reads them
     resumed = runs.train("resumed", settings)
     assert sha256(resumed / "model") == sha256(whole / "model")
     assert (resumed / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
