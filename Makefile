@@ -51,7 +51,8 @@ test-dvc: .venv/installed .venv-dvc-s3/installed
 # After `dvc pull`, `repro` or `commit`: Snakemake takes for its own what DVC finds unchanged
 # (docs/dvc.md).
 adopt: .venv/installed
-	dvc status --quiet
+	@dvc status --quiet || { dvc status; echo "error: nothing is adopted, for DVC finds files other" \
+		"than in dvc.lock; bring them in line with 'dvc pull' or 'dvc repro', then start again" >&2; exit 1; }
 	snakemake --touch --forceall --config experiment=$(EXPERIMENT)
 
 # Known vulnerabilities of the locked packages; fails too where they cannot be looked up.

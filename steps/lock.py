@@ -1,8 +1,9 @@
 """One writer at a time for a folder of unfinished work, on one machine or on several.
 
 ``<folder>.lock`` names its owner. The owner holds the system's lock on that file, which ends with
-the process, and touches it every `BEAT` seconds: file systems that several machines share do not
-all pass locks on. An owner on another machine whose file no longer changes is dead.
+the process, and touches it every `BEAT` seconds: of the file systems that several machines share,
+some do not pass locks on, others keep the lock of a machine that is lost. An owner on another
+machine whose file no longer changes is dead.
 """
 
 import errno
@@ -19,6 +20,7 @@ from threading import Event, Thread
 from typing import TextIO
 
 from steps.errors import UserError
+from steps.files import named_errors
 
 BEAT = 5.0  # seconds between two signs of life
 STALE = 30.0  # seconds without one after which the owner is taken for dead
@@ -40,7 +42,16 @@ def only_writer(work: Path, stale: float = STALE) -> Iterator[None]:
         # In this order: of two that come at once, the second shall read the name of the first.
         taken = not _lock(stream)
         owner = _newcomer(path) if taken else _owner(path)
-        if taken or (owner and not _is_dead_here(owner) and _lives(path, owner, stale)):
+        if taken and (owner is None or owner["host"] == platform.node()):
+            lives = True  # on this machine the lock ends with its process
+        else:
+            lives = owner and not _is_dead_here(owner) and _lives(path, owner, stale)
+        if taken and not lives:
+            # A lost machine may keep it: silence is enough, unless another was faster meanwhile.
+            _lock(stream)
+            before, owner = owner, _owner(path)
+            lives = owner != before
+        if lives:
             raise UserError(
                 f"{_name(owner)} is writing {work} (perhaps it outlived its controller); wait for "
                 "it or end it, then start again"
@@ -139,7 +150,11 @@ def _beat(path: Path, me: dict, done: Event) -> None:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    stream.seek(0)
-    stream.truncate()
-    stream.write(text)
-    stream.flush()
+    """Replace the content at once and past all buffers: other machines read it.
+
+    A full disk says so here and names the file, not when the stream is closed.
+    """
+    with named_errors(Path(stream.name)):
+        os.truncate(stream.fileno(), 0)
+        os.write(stream.fileno(), text.encode())
+        os.fsync(stream.fileno())

@@ -14,17 +14,28 @@ from typing import NoReturn
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: not done, start again
 
+_asked = Event()
+
+
+def _note(*_) -> None:
+    _asked.set()
+
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether one of `SIGNALS` has come since the block began."""
-    asked = Event()
-    before = {number: signal.signal(number, lambda *_: asked.set()) for number in SIGNALS}
+    """Yield a function: whether one of `SIGNALS` has come since the outermost block began.
+
+    A step reads and loads for minutes before its loop, which asks: it is a block as a whole
+    (``@stop_requests()``), so that a request of that time is honoured by the loop.
+    """
+    before = {number: signal.signal(number, _note) for number in SIGNALS}
     try:
-        yield asked.is_set
+        yield _asked.is_set
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if _note not in before.values():
+            _asked.clear()
 
 
 def leave(name: str) -> NoReturn:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +32,12 @@ from steps.chat import ChatFormat
 from steps.download.tiny import make_tiny
 from steps.errors import UserError
 from steps.files import link_folder, remove
+from steps.groups.schema import write_groups
 from steps.lock import only_writer
 from steps.packing import ATTENTION
+from steps.stop import STOPPED
+from tests.conftest import ROOT
+from tests.stopping import after_a_request
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +132,7 @@ def test_an_interrupted_run_continues_with_the_same_bytes(
         build_cache(models, encoded, key, 150, work, output)
     assert not output.exists()
     if torn:  # a kill in the middle of a write
-        for name in ("hidden.bin", "journal.jsonl"):
+        for name in ("cache/hidden.bin", "journal.jsonl"):
             with (work / name).open("ab") as stream:
                 stream.write(b"{torn")
     assert build_cache(models, encoded, key, 150, work, output) == batches
@@ -144,7 +149,7 @@ def test_batches_that_changed_on_disk_are_computed_again(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(build_module, "compute_batch", stop_after(2))
         build_cache(models, encoded, key, 150, work, output)
-    path = work / "log_probs.bin"
+    path = work / "cache/log_probs.bin"
     content = bytearray(path.read_bytes())
     content[-1 if damaged else 0] ^= 0xFF
     path.write_bytes(content)
@@ -160,7 +165,7 @@ def test_a_journal_without_hashes_is_not_believed(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(build_module, "compute_batch", stop_after(1))
         build_cache(models, encoded, key, 150, work, output)
-    sizes = {path.name: path.stat().st_size for path in work.glob("*.bin")}
+    sizes = {path.name: path.stat().st_size for path in work.glob("cache/*.bin")}
     (work / "journal.jsonl").write_text(json.dumps(sizes) + "\n")
     assert build_cache(models, encoded, key, 150, work, output) == 0
     assert contents(output) == contents(cache.folder)
@@ -183,6 +188,30 @@ def test_a_kill_while_the_journal_is_rewritten_loses_no_batch(
         patch.setattr(Path, "write_text", half)
         Journal(work)
     assert build_cache(models, encoded, key, 150, work, output) == 2
+
+
+@pytest.mark.parametrize("before", ["write_json", "replace_folder"])
+def test_a_kill_before_the_finished_folder_is_in_place_loses_no_batch(
+    before: str, cache: Cache, parts, tmp_path: Path, monkeypatch
+) -> None:
+    models, encoded, key = parts
+    work, output = tmp_path / "work2", tmp_path / "cache2"
+    real = getattr(build_module, before)
+
+    def kill(first: Path, *rest) -> None:
+        if first.parent == work / "cache" or before == "replace_folder":
+            raise KeyboardInterrupt
+        real(first, *rest)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build_module, before, kill)
+        build_cache(models, encoded, key, 150, work, output)
+    assert not output.exists()
+    (work / "cache/.meta.json.1@node17.part").touch()  # of a machine that is gone
+    monkeypatch.setattr(build_module, "compute_batch", never)
+    assert build_cache(models, encoded, key, 150, work, output) == 3
+    assert contents(output) == contents(cache.folder)
+    assert not work.exists()
 
 
 def test_a_second_writer_is_refused(parts, tmp_path: Path) -> None:
@@ -318,6 +347,28 @@ def test_a_finished_cache_is_shared_by_content(cache: Cache, parts, tmp_path: Pa
         assert not reuse(other, tmp_path / "third")
 
 
+def test_a_request_before_the_first_batch_is_honoured_after_it(
+    parts, backbone: Path, groups, tmp_path: Path, monkeypatch
+) -> None:
+    """It comes while inputs are read and models loaded, which may take minutes."""
+    write_groups(tmp_path / "groups.parquet", groups)
+    given = {
+        "--experiment": ROOT / "config/tiny.yaml",
+        "--backbone": backbone,
+        "--groups": tmp_path / "groups.parquet",
+        "--output": tmp_path / "cache",
+    }
+    flat = [str(part) for pair in given.items() for part in pair]
+    monkeypatch.setattr(sys, "argv", ["cache", "build", *flat])
+    batches = plan_batches(parts[1], 150)
+    monkeypatch.setattr(build_module, "plan_batches", lambda *_: batches)
+    monkeypatch.setattr(command, "load_tokenizer", after_a_request(load_tokenizer))
+    with pytest.raises(SystemExit) as end:
+        command.main()
+    assert end.value.code == STOPPED
+    assert Journal(tmp_path / "cache.work").batches == 1
+
+
 def never(*_) -> None:
     raise AssertionError
 
@@ -341,6 +392,19 @@ def test_a_kill_during_verification_loses_no_cache(
     monkeypatch.setattr(command, "build_cache", never)
     command._build(arguments, *parts, experiment.cache)
     assert arguments.output.is_dir()
+
+
+def test_a_kill_before_a_shared_cache_is_in_place_loses_no_cache(
+    parts, experiment, tmp_path: Path, monkeypatch
+) -> None:
+    work = tmp_path / "work"
+    arguments = argparse.Namespace(output=tmp_path / "cache", shared=tmp_path / "s", work=work)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build_module, "replace_folder", killed)
+        command._build(arguments, *parts, experiment.cache)
+    monkeypatch.setattr(command, "build_cache", never)
+    command._build(arguments, *parts, experiment.cache)
+    assert arguments.output.is_dir() and not work.exists()
 
 
 def test_a_cache_that_fails_its_verification_is_neither_left_nor_shared(

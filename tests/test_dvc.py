@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -185,3 +186,16 @@ def test_other_jobs_need_another_dvc_yaml(repository: Path, tmp_path: Path) -> N
     steps_dvc(folder, "stages")
     dvc(folder, "repro", "parameters")
     assert "train-orm-2" in json.loads((folder / "results/tiny/parameters.json").read_text())
+
+
+def test_nothing_is_adopted_that_differs_and_the_difference_is_shown(
+    repository: Path, tmp_path: Path
+) -> None:
+    folder = clone(repository, tmp_path / "clone")  # of which nothing has been pulled
+    shutil.copy(ROOT / "Makefile", folder)
+    for name in ("requirements.lock", ".venv/installed"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    printed = call(folder, "make", "adopt", expect=2)
+    assert re.search(r"deleted: +resources/models/tiny-16x3-seed0", printed)
+    assert "error: nothing is adopted, for DVC finds files other than in dvc.lock; bring" in printed

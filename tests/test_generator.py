@@ -24,8 +24,11 @@ from steps.objectives.batch import Batch, Side
 from steps.objectives.likelihood import Likelihood
 from steps.pairs.schema import write_pairs
 from steps.provenance import RunCard
+from steps.stop import STOPPED
 from steps.train.adapters import add_lora, merge_lora
+from steps.train.checkpoints import last_checkpoint
 from steps.train.generator import choose_trained, train_generator, training_settings
+from tests.stopping import after_a_request
 from tests.training import make_pairs
 
 TUNING = FineTuning(groups_per_step=3, learning_rate=1e-2, epochs=8, lora=Lora(r=4))
@@ -176,3 +179,13 @@ def test_a_set_without_pairs_is_named(experiment, backbone, groups, tmp_path) ->
 def test_an_experiment_without_fine_tuning_is_told(experiment, tmp_path) -> None:
     with pytest.raises(UserError, match=r"generator\.fine_tuning is not set"):
         train_generator(argparse.Namespace(experiment="x.yaml"), experiment)
+
+
+def test_a_request_before_the_first_step_is_honoured_after_it(
+    experiment, backbone, groups, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("steps.train.generator.load_tokenizer", after_a_request(load_tokenizer))
+    with pytest.raises(SystemExit) as end:
+        tune(experiment, backbone, groups, tmp_path)
+    assert end.value.code == STOPPED
+    assert last_checkpoint(tmp_path / "model.work").name == "checkpoint-1"

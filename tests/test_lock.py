@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -86,8 +87,10 @@ def test_a_killed_owner_frees_the_folder_at_once(other_process, tmp_path: Path, 
         assert "waiting" not in capsys.readouterr().out
 
 
-def test_an_owner_elsewhere_who_shows_life_is_respected(tmp_path: Path) -> None:
-    lock, done = elsewhere(tmp_path), threading.Event()
+@contextmanager
+def living(lock: Path) -> Iterator[None]:
+    """Touch the lock all the time, as its owner does."""
+    done = threading.Event()
 
     def live() -> None:
         while not done.wait(0.05):
@@ -96,14 +99,20 @@ def test_an_owner_elsewhere_who_shows_life_is_respected(tmp_path: Path) -> None:
     thread = threading.Thread(target=live)
     thread.start()
     try:
-        with (
-            pytest.raises(UserError, match="process 1 on node17"),
-            only_writer(tmp_path / "work", stale=60.0),
-        ):
-            pass
+        yield
     finally:
         done.set()
         thread.join()
+
+
+def test_an_owner_elsewhere_who_shows_life_is_respected(tmp_path: Path) -> None:
+    lock = elsewhere(tmp_path)
+    with (
+        living(lock),
+        pytest.raises(UserError, match="process 1 on node17"),
+        only_writer(tmp_path / "work", stale=60.0),
+    ):
+        pass
     assert "node17" in lock.read_text()
 
 
@@ -113,6 +122,62 @@ def test_an_owner_elsewhere_without_a_sign_of_life_is_dead(tmp_path: Path, capsy
         assert json.loads(lock.read_text())["pid"] == os.getpid()
     assert "sign of life of process 1 on node17" in capsys.readouterr().out
     assert lock.read_text() == ""  # given back
+
+
+@pytest.fixture
+def kept_lock(tmp_path: Path) -> Iterator[Path]:
+    """A file whose lock the file system keeps for an owner on another machine."""
+    lock = elsewhere(tmp_path)
+    with subprocess.Popen(
+        ["flock", str(lock), sys.executable, "-c", "print('locked', flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout.readline() == "locked\n"
+        yield lock
+        child.communicate("\n")
+
+
+def test_the_lock_of_a_lost_machine_may_outlive_it(kept_lock: Path, tmp_path: Path) -> None:
+    with only_writer(tmp_path / "work", stale=0.2):
+        assert json.loads(kept_lock.read_text())["pid"] == os.getpid()
+        assert subprocess.run(["flock", "--nonblock", kept_lock, "true"]).returncode == 1
+    assert kept_lock.read_text() == ""  # given back
+
+
+def test_of_two_that_take_the_place_of_a_lost_one_the_first_stays(
+    kept_lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_) -> bool:
+        owned_by(tmp_path, "node18", 2)  # after the last look for a sign of life
+        return False
+
+    monkeypatch.setattr("steps.lock._lives", silent)
+    with pytest.raises(UserError, match="2 on node18"), only_writer(tmp_path / "work"):
+        pass
+    assert "node18" in kept_lock.read_text()
+
+
+def test_who_has_the_lock_elsewhere_and_shows_life_is_respected(
+    kept_lock: Path, tmp_path: Path
+) -> None:
+    with (
+        living(kept_lock),
+        pytest.raises(UserError, match="process 1 on node17"),
+        only_writer(tmp_path / "work", stale=60.0),
+    ):
+        pass
+    assert "node17" in kept_lock.read_text()
+
+
+def test_a_full_disk_names_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("steps.lock.os.write", full)
+    with pytest.raises(OSError, match=r"No space left.*work\.lock"), only_writer(tmp_path / "work"):
+        pass
 
 
 def shows_life(lock: Path) -> bool:

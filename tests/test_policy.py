@@ -30,7 +30,9 @@ from steps.policy.tokens import encode, encode_pairs
 from steps.policy.train import train_policy
 from steps.policy.trainer import PolicyTrainer, dpo_arguments
 from steps.provenance import RunCard
+from steps.stop import STOPPED
 from steps.train.checkpoints import last_checkpoint
+from tests.stopping import after_a_request
 
 SETTINGS = Dpo(
     lora=Lora(r=4, alpha=8),
@@ -255,6 +257,9 @@ def test_killed_and_resumed_equals_undisturbed(killed_at, runs, monkeypatch) -> 
         with pytest.raises(KilledError):
             runs.train("resumed", settings)
     assert (last_checkpoint(runs.folder / "resumed/model.work") is None) == (killed_at == 2)
+    suffixes = {path.suffix for path in (runs.folder / "resumed/model.work").rglob("*.*")}
+    assert not suffixes & {".bin", ".pt", ".pth"}  # pickles
+    monkeypatch.setattr(torch, "load", None)  # which reads them
     resumed = runs.train("resumed", settings)
     assert sha256(resumed / "model") == sha256(whole / "model")
     assert (resumed / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
@@ -317,3 +322,11 @@ def test_a_gradient_that_is_no_number_names_the_remedy(runs) -> None:
     # The last checkpoint is of the step before, and the broken one has left none.
     checkpoints = [path.name for path in (runs.folder / "diverged").rglob("checkpoint-*")]
     assert checkpoints == [f"checkpoint-{step - 1}"]
+
+
+def test_a_request_before_the_first_step_is_honoured_after_it(runs, monkeypatch) -> None:
+    monkeypatch.setattr("steps.policy.train.load_tokenizer", after_a_request(load_tokenizer))
+    with pytest.raises(SystemExit) as end:
+        runs.train("stopped")
+    assert end.value.code == STOPPED
+    assert last_checkpoint(runs.folder / "stopped/model.work").name == "checkpoint-1"

@@ -11,12 +11,14 @@ from steps.errors import UserError
 from steps.groups.schema import write_groups
 from steps.pairs.schema import write_pairs
 from steps.provenance import RunCard
+from steps.stop import STOPPED
 from steps.train import run as run_module
 from steps.train.callbacks import finished
 from steps.train.checkpoints import last_checkpoint
 from steps.train.run import train_model
 from steps.train.save import write_frozen
 from tests.damage import flip
+from tests.stopping import after_a_request
 from tests.training import UPPER, make_cache, make_pairs, with_settings
 
 CARDS = Path("results/x/cards")
@@ -163,3 +165,20 @@ def test_sharding_is_refused_where_it_cannot_be(folder, backbone, experiment, gr
     full = UPPER.model_copy(update={"mode": "full", "trained_layers": None})
     with pytest.raises(UserError, match="--fsdp spreads a model over several processes"):
         train_model(given, with_settings(experiment, full))
+
+
+def test_a_request_before_the_first_step_is_honoured_after_it(
+    folder, backbone, experiment, groups, monkeypatch
+) -> None:
+    """It comes while inputs are read and models loaded, which may take minutes."""
+    write_pairs(folder / "pairs.parquet", make_pairs(groups).assign(same_model=False))
+    lora = UPPER.model_copy(update={"mode": "lora", "trained_layers": None, "epochs": 2})
+    changed = with_settings(experiment, lora)
+    given = arguments(folder, backbone, "orm", work=folder / "work")
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(run_module, "load_tokenizer", after_a_request(load_tokenizer))
+        train_model(given, changed)
+    assert end.value.code == STOPPED
+    assert last_checkpoint(folder / "work").name == "checkpoint-1"
+    train_model(given, changed)  # the request is forgotten
+    assert (folder / "model").is_dir()

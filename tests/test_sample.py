@@ -35,6 +35,7 @@ from steps.sample.transformers_backend import TransformersBackend
 from steps.sample.written import Tokens, read_written, write_samples
 from steps.stop import STOPPED
 from tests.conftest import ROOT
+from tests.stopping import after_a_request
 
 SAMPLING = Sampling(samples=8, max_new_tokens=24, tokens_per_batch=1_000_000)
 
@@ -595,3 +596,18 @@ def test_tokens_of_other_responses_are_refused(tmp_path: Path, groups: list[Prom
     write_groups(path, [one])
     with pytest.raises(UserError, match="the column 'written' is missing"):
         read_written(path, [one])
+
+
+def test_a_request_before_the_first_batch_is_honoured_in_it(
+    tmp_path: Path,
+    backbone: Path,
+    groups: list[PromptGroup],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_groups(tmp_path / "groups.parquet", groups)
+    write_experiment(tmp_path)
+    monkeypatch.setattr(command, "load_tokenizer", after_a_request(load_tokenizer))
+    with pytest.raises(SystemExit) as end:
+        run_command_line(tmp_path, backbone, monkeypatch, tmp_path / "stopped.parquet")
+    assert end.value.code == STOPPED
+    assert not (tmp_path / "stopped.parquet.work/journal.jsonl").exists()

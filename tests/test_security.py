@@ -24,6 +24,7 @@ from steps.files import sha256
 from steps.score.reward_model import open_reward_model
 from tests.conftest import ROOT
 from tests.hub import Hub, Repository, serve
+from tests.pipeline_runs import fresh_tree, run
 from tests.test_hub import experiment as hub_experiment
 
 SOURCES = [f for part in ("steps", "checks", "benchmarks") for f in (ROOT / part).rglob("*.py")]
@@ -195,3 +196,18 @@ def test_the_documents_name_the_benchmarks_that_are_not_pinned() -> None:
     (named,) = re.findall(r"data sets are not pinned, (.+?):", text)
     unpinned = [b.title for b in BENCHMARKS.values() if b.revision is None]
     assert named == f"Unified-Feedback, {' and '.join(unpinned)}"
+
+
+def test_a_cluster_job_that_shows_its_environment_shows_no_secret(tmp_path: Path) -> None:
+    """With --verbose, the executor does so in every job."""
+    folder = fresh_tree(tmp_path / "tree")
+    srun = tmp_path / "srun"  # a stand-in, which the job starts
+    srun.write_text('#!/bin/sh\necho "srun has $(env | grep -cE "zq(Token|Password)")"\nexit 1\n')
+    srun.chmod(0o755)
+    secrets = {"HF_TOKEN": "hf_zqToken", "PIP_EXTRA_INDEX_URL": "https://somebody:zqPassword@index"}
+    environment = os.environ | secrets | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    job = ["--executor", "slurm-jobstep", "--mode", "remote", "--jobs", "1", "--verbose"]
+    result = run(folder, *job, "results/tiny/groups/selection.json", environment=environment)
+    printed = result.stdout + result.stderr
+    assert "environment: environ(" in printed and "srun has 0" in printed, printed
+    assert not re.search("zqToken|zqPassword", printed)

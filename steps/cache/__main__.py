@@ -1,6 +1,7 @@
 """``python -m steps.cache build|verify``: token probabilities and hidden states of all groups."""
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -18,9 +19,11 @@ from steps.config import Experiment, load_experiment
 from steps.config.schema import Cache as CacheSettings
 from steps.device import best_device, use_threads, working_dtype
 from steps.errors import UserError, run_command
-from steps.files import link_folder, remove
+from steps.files import remove
 from steps.groups.schema import read_groups
+from steps.lock import only_writer
 from steps.provenance import RunCard
+from steps.stop import stop_requests
 
 
 def main() -> None:
@@ -42,6 +45,11 @@ def main() -> None:
     parser.add_argument("--card", type=Path, help="run card to write (provenance)")
     arguments = parser.parse_args()
 
+    with stop_requests() if arguments.action == "build" else nullcontext():
+        _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> None:
     experiment = load_experiment(arguments.experiment)
     use_threads(experiment.threads)
     settings = experiment.cache
@@ -93,19 +101,18 @@ def _build(
 ) -> tuple[Cache, dict[str, float]]:
     """Make the cache and share it, or take it from the shared folder; then verify it.
 
-    A cache that fails is deleted wherever it lies: nobody shall take it for whole. It is shared
-    first, because the workflow deletes the output of a job that is killed while it verifies.
+    A cache that fails is deleted wherever it lies: nobody shall take it for whole.
     """
+    work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
     output, shared = arguments.output, None
     if arguments.shared is not None:
         shared = shared_folder(arguments.shared, groups, key, settings.tokens_per_batch)
     if shared is not None and reuse(shared, output):
         print(f"{output}: taken from {shared}")
+        with only_writer(work):
+            remove(work)  # of a run that was killed when all was shared
     else:
-        work = arguments.work or output.with_name(output.name + ".work")
-        build_cache(models, groups, key, settings.tokens_per_batch, work, output)
-        if shared is not None and not shared.is_dir():
-            link_folder(output, shared)
+        build_cache(models, groups, key, settings.tokens_per_batch, work, output, shared)
     cache = Cache(output)
     try:
         worst = verify_cache(cache, models, groups, key, settings.verify_groups)

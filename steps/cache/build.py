@@ -2,7 +2,8 @@
 
 Work goes on in a folder of its own that no workflow engine deletes; a journal says which batches
 are safely on disk, so an interrupted run continues after the last of them with the same bytes as
-an undisturbed one. The finished folder is renamed to its place.
+an undisturbed one. Plan and journal lie beside what becomes the cache, whose folder is renamed to
+its place when it is finished: until then nothing is taken away.
 """
 
 from collections.abc import Iterable
@@ -16,10 +17,11 @@ import pyarrow.parquet as pq
 
 from steps.cache.compute import Models, compute_batch
 from steps.cache.encode import EncodedGroup, EncodedGroups
-from steps.cache.journal import JOURNAL, Journal
+from steps.cache.journal import CACHE, JOURNAL, Journal
 from steps.cache.key import CacheKey, text_key
 from steps.cache.store import ARRAYS, INDEX
 from steps.files import (
+    link_folder,
     read_json,
     refuse_foreign_files,
     remove,
@@ -34,7 +36,7 @@ from steps.progress import Progress
 from steps.stop import leave, stop_requests
 
 PLAN = "plan.json"
-OWN_FILES = {*ARRAYS, "index.parquet", "meta.json", PLAN, JOURNAL}
+OWN_FILES = {*ARRAYS, "index.parquet", "meta.json"}
 
 
 def plan_batches(groups: EncodedGroups, tokens_per_batch: int) -> list[slice]:
@@ -76,10 +78,15 @@ def build_cache(
     tokens_per_batch: int,
     work: Path,
     output: Path,
+    shared: Path | None = None,
 ) -> int:
     """Write the cache folder ``output``; continue in ``work`` where an earlier run stopped.
 
     When asked to stop, the process ends after the batch in hand.
+
+    Args:
+        shared: where the cache gets a second name first, for the workflow deletes the output of a
+            job that is killed.
 
     Returns:
         The number of batches that were already there.
@@ -100,7 +107,11 @@ def build_cache(
                 progress.advance(size)
                 if asked_to_stop():
                     leave(f"cache {output.name}")
-        _finish(models, groups, key, journal, output)
+        _finish(models, groups, key, journal)
+        if shared is not None and not shared.is_dir():
+            link_folder(journal.cache, shared)
+        replace_folder(journal.cache, output)
+        remove(work)
     return done
 
 
@@ -108,19 +119,16 @@ def _resume(work: Path, plan: dict) -> Journal:
     """Open the journal of ``work``; what was made by another plan is deleted before."""
     if not (work / PLAN).is_file() or read_json(work / PLAN) != plan:
         if work.is_dir():
-            refuse_foreign_files(work, OWN_FILES)
+            refuse_foreign_files(work, {PLAN, JOURNAL, CACHE})
         remove(work)
         work.mkdir(parents=True)
         write_json(work / PLAN, plan)
     return Journal(work)
 
 
-def _finish(
-    models: Models, groups: EncodedGroups, key: CacheKey, journal: Journal, output: Path
-) -> None:
-    """Write the index and what the cache is, and rename the folder to its place."""
-    work = journal.work
-    index = work / "index.parquet"
+def _finish(models: Models, groups: EncodedGroups, key: CacheKey, journal: Journal) -> None:
+    """Write the index and what the cache is."""
+    index = journal.cache / "index.parquet"
     _write_index(groups, key, index)
     meta = {
         "key": asdict(key),
@@ -130,12 +138,9 @@ def _finish(
         "files": journal.files
         | {index.name: {"bytes": index.stat().st_size, "sha256": sha256(index)}},
     }
-    write_json(work / "meta.json", meta)
-    for name in (PLAN, JOURNAL):
-        (work / name).unlink(missing_ok=True)
-    for left in work.glob(".*.part"):  # by an earlier owner of the folder, who was killed
+    write_json(journal.cache / "meta.json", meta)
+    for left in journal.cache.glob(".*.part"):  # by an earlier owner, who was killed
         remove(left)
-    replace_folder(work, output)
 
 
 def _write_index(groups: EncodedGroups, key: CacheKey, path: Path) -> None:

@@ -15,24 +15,27 @@ from steps.cache.store import ARRAYS
 from steps.journal import append, append_value, read_values, write_values
 
 JOURNAL = "journal.jsonl"
+CACHE = "cache"  # the folder of what will be the cache
 _BLOCK = 1 << 20
 
 
 class Journal:
-    """Appends batches to the arrays in a folder.
+    """Appends batches to the arrays of a folder of unfinished work.
 
     Attributes:
+        cache: where the arrays lie; nothing else does, so that it can be renamed as it is.
         batches: how many are there.
         files: size and hash of each array, as ``{"bytes": ..., "sha256": ...}`` by file name.
     """
 
     def __init__(self, work: Path):
         """Bring ``work`` to the state after its last whole batch."""
-        self.work = work
+        self.journal, self.cache = work / JOURNAL, work / CACHE
+        self.cache.mkdir(exist_ok=True)
         self.files: dict[str, dict] = {}
         self._hashes = {name: hashlib.sha256() for name in ARRAYS}
         whole = []
-        for line in read_values(work / JOURNAL):
+        for line in read_values(self.journal):
             hashes = self._hashes_after(line)
             if hashes is None:
                 print(f"{work}: changed on disk after {len(whole)} batches; going on from there")
@@ -41,21 +44,21 @@ class Journal:
             self.files = line
             whole.append(line)
         self.batches = len(whole)
-        write_values(work / JOURNAL, whole)
+        write_values(self.journal, whole)
         for name in ARRAYS:
-            if (work / name).is_file():
-                os.truncate(work / name, self._bytes(name))
+            if (self.cache / name).is_file():
+                os.truncate(self.cache / name, self._bytes(name))
 
     def append(self, arrays: dict[str, np.ndarray]) -> None:
         """Put a batch on disk, and then say so in the journal."""
         files = {}
         for name, array in arrays.items():
             content = np.ascontiguousarray(array).tobytes()
-            append(self.work / name, content)
+            append(self.cache / name, content)
             self._hashes[name].update(content)
             size = self._bytes(name) + len(content)
             files[name] = {"bytes": size, "sha256": self._hashes[name].hexdigest()}
-        append_value(self.work / JOURNAL, files)
+        append_value(self.journal, files)
         self.files = files
         self.batches += 1
 
@@ -63,7 +66,7 @@ class Journal:
         """Return the hashes up to the end of the next batch; None where a file is not as noted."""
         hashes = {name: self._hashes[name].copy() for name in line}
         for name, facts in line.items():
-            path = self.work / name
+            path = self.cache / name
             if not path.is_file():
                 return None
             with path.open("rb") as stream:

@@ -1,5 +1,6 @@
 """What the Snakemake rules ask of the experiment."""
 
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,15 @@ from steps.config.schema import Backbone, ChampData, Experiment, FileData, HubBa
 from steps.config.section import NAME_PATTERN
 from steps.errors import UserError
 from steps.files import sha256
+
+# How names of secret variables end. Only downloads need any, and they are no cluster jobs.
+_SECRET = ("TOKEN", "SECRET", "PASSWORD", "_KEY", "INDEX_URL")
+
+
+def drop_secrets() -> None:
+    """Take secrets out of the environment: in a cluster job, ``--verbose`` writes it to its log."""
+    for name in [name for name in os.environ if name.upper().endswith(_SECRET)]:
+        del os.environ[name]
 
 
 def read_experiment(config: dict[str, Any]) -> tuple[str, Path, Experiment, Cluster]:

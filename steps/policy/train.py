@@ -19,10 +19,12 @@ from steps.policy.schema import read_policy_pairs
 from steps.policy.tokens import encode_pairs
 from steps.policy.trainer import PolicyTrainer
 from steps.provenance import RunCard
+from steps.stop import stop_requests
 from steps.train.adapters import merge_lora
 from steps.train.run import run_to_the_end
 
 
+@stop_requests()
 def train_policy(arguments: argparse.Namespace, experiment: Experiment) -> None:
     """Train, going on from the last checkpoint, then write the model folder and the log."""
     if not 0 <= arguments.seed < 2**32:

@@ -18,6 +18,7 @@ from transformers import (
     PrinterCallback,
     TrainerCallback,
 )
+from transformers.trainer import TRAINING_ARGS_NAME
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
@@ -28,6 +29,7 @@ from steps.policy.tokens import Sequence
 from steps.progress import Progress
 from steps.train.adapters import lora_config
 from steps.train.checkpoints import seal
+from steps.train.training_state import PlainState
 
 
 def dpo_arguments(settings: Dpo, work: Path, seed: int) -> DPOConfig:
@@ -71,7 +73,7 @@ def dpo_arguments(settings: Dpo, work: Path, seed: int) -> DPOConfig:
     )
 
 
-class PolicyTrainer(DPOTrainer):
+class PolicyTrainer(PlainState, DPOTrainer):
     """Trains a policy; `rows` is its log."""
 
     def __init__(
@@ -178,6 +180,10 @@ class PolicyTrainer(DPOTrainer):
             for row in self.state.log_history
             if "rewards/margins" in row
         ]
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        super()._save(output_dir, state_dict)
+        (Path(output_dir) / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle; nobody reads it
 
     def _save_checkpoint(self, model, trial) -> None:
         checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"

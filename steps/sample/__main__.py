@@ -34,6 +34,7 @@ from steps.stop import leave, stop_requests
 CODE = (".", "sample")
 
 
+@stop_requests()
 def main() -> None:
     arguments = _parser().parse_args()
     read = [arguments.experiment, arguments.model, arguments.groups]

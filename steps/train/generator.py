@@ -26,6 +26,7 @@ from steps.objectives.likelihood import Likelihood
 from steps.objectives.objective import Objective
 from steps.pairs.schema import read_pairs
 from steps.provenance import RunCard
+from steps.stop import stop_requests
 from steps.train.adapters import add_lora, merge_lora
 from steps.train.batches import pair_groups
 from steps.train.language_module import LanguageModule
@@ -33,6 +34,7 @@ from steps.train.run import run_to_the_end, training_code
 from steps.train.trainer import RewardTrainer
 
 
+@stop_requests()
 def train_generator(arguments: argparse.Namespace, experiment: Experiment) -> None:
     """Train, going on from the last checkpoint, then write the model folder and the log.
 

@@ -37,6 +37,7 @@ from steps.train.trained import load_trained
 from steps.train.trainer import RewardTrainer
 
 
+@stop_requests()
 def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     """Train, going on from the last checkpoint, then write the model folder and the log."""
     if not 0 <= arguments.seed < 2**32:
@@ -102,7 +103,7 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
 
     run = _run(arguments, cache) | used
     if arguments.fsdp:
-        run["fsdp"] = True  # its checkpoints keep the optimiser's state in another form
+        run["fsdp"] = True  # it adds up in another order: its bytes are those of its kind
     run_to_the_end(trainer, work, run, write)
 
 

@@ -1,13 +1,10 @@
 """The trainer of a model that is spread over its processes (FSDP)."""
 
-from pathlib import Path
-
 import torch
 from torch import nn
-from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 
 from steps.train.batches import MicroBatch
-from steps.train.sharding import load_moments, save_moments, shard
+from steps.train.sharding import shard
 from steps.train.trainer import RewardTrainer
 
 
@@ -30,15 +27,3 @@ class ShardedTrainer(RewardTrainer):
             for filler in (micro_batch for micro_batch in own if not micro_batch.counts):
                 model(filler.groups)
         super()._first_look(model, own, lengths)
-
-    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        folder, writes = Path(output_dir), self.args.should_save
-        save_moments(self.optimizer, folder, writes)
-        if writes:
-            torch.save(self.optimizer.state_dict() | {"state": {}}, folder / OPTIMIZER_NAME)
-            torch.save(self.lr_scheduler.state_dict(), folder / SCHEDULER_NAME)
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None:
-            load_moments(self.optimizer, Path(checkpoint))

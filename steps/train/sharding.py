@@ -4,6 +4,7 @@ every weight, of its gradient and of the optimiser's state.
 Files hold whole tensors, whatever the number of processes.
 """
 
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -19,7 +20,8 @@ from torch.optim import Optimizer
 from steps.errors import UserError
 from steps.train.language_module import LanguageModule
 
-MOMENTS = "moments.safetensors"
+MOMENTS = "moments-{}.safetensors"
+FILE_BYTES = 1 << 30  # of one of these files: so much more of the machine's memory does saving take
 
 
 def shard(module: LanguageModule, device: torch.device) -> None:
@@ -73,25 +75,30 @@ def save_moments(optimizer: Optimizer, folder: Path, writes: bool) -> None:
     They are gathered one by one: the whole state may be too much for any device.
     """
     tensors: dict[str, Tensor] = {}
+    files = count()
     for place, parameter in enumerate(_parameters(optimizer)):
         for name, value in optimizer.state[parameter].items():
             gathered = whole(value)
             if writes:
                 tensors[f"{place}.{name}"] = gathered.contiguous().cpu()
-    if writes:
-        save_file(tensors, folder / MOMENTS)
+        if sum(tensor.nbytes for tensor in tensors.values()) > FILE_BYTES:
+            save_file(tensors, folder / MOMENTS.format(next(files)))
+            tensors.clear()
+    if tensors:
+        save_file(tensors, folder / MOMENTS.format(next(files)))
 
 
 def load_moments(optimizer: Optimizer, folder: Path) -> None:
-    """Take over this process's part of `save_moments`, as copies: the file may be deleted next."""
+    """Take over this process's part of `save_moments`, as copies: the files may be deleted next."""
     parameters = _parameters(optimizer)
-    with safe_open(folder / MOMENTS, "pt") as stored:
-        for key in stored.keys():  # noqa: SIM118 (no mapping)
-            place, _, name = key.partition(".")
-            parameter = parameters[int(place)]
-            value = stored.get_tensor(key).to(parameter.device, copy=True)
-            of_weight = value.shape == parameter.shape  # the count of steps is a scalar
-            optimizer.state[parameter][name] = part_of(value, parameter) if of_weight else value
+    for file in folder.glob(MOMENTS.format("*")):
+        with safe_open(file, "pt") as stored:
+            for key in stored.keys():  # noqa: SIM118 (no mapping)
+                place, _, name = key.partition(".")
+                parameter = parameters[int(place)]
+                value = stored.get_tensor(key).to(parameter.device, copy=True)
+                of_weight = value.shape == parameter.shape  # the count of steps is a scalar
+                optimizer.state[parameter][name] = part_of(value, parameter) if of_weight else value
 
 
 def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:

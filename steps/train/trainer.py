@@ -30,11 +30,12 @@ from steps.train.language_module import LanguageModule
 from steps.train.optimiser import make_optimizer, make_scheduler
 from steps.train.sharding import all_finite, whole
 from steps.train.trained import load_trained, save_trained
+from steps.train.training_state import PlainState
 
 OBJECTIVE = "objective.json"
 
 
-class RewardTrainer(Trainer):
+class RewardTrainer(PlainState, Trainer):
     """Trains a module on one objective; the log is `state.log_history`."""
 
     def __init__(

@@ -10,6 +10,7 @@ from steps.config.workflow import (
     content_of,
     depends,
     downloads,
+    drop_secrets,
     generator_files,
     model_files,
     problem_files,
@@ -18,6 +19,9 @@ from steps.config.workflow import (
     reference_options,
 )
 from steps.objectives.registry import sections_read
+
+if workflow.remote_exec:
+    drop_secrets()
 
 # What is asked for, and the experiment of its data and reward models: the same, unless it extends
 # another one, whose results are then gone on from.
