@@ -34,6 +34,17 @@ def wait_for_step(process: subprocess.Popen, name: str = "steps.") -> None:
     )
 
 
+def wait_for_steps(process: subprocess.Popen, number: int) -> None:
+    """Wait until so many steps have begun, one after another or at once, or the run has ended."""
+    seen: set[int] = set()
+
+    def enough() -> bool:
+        seen.update(_steps(process.pid))
+        return len(seen) >= number or process.poll() is not None
+
+    wait_until(enough)
+
+
 def wait_for_the_end(process: subprocess.Popen) -> None:
     """Wait until no step of the run is left."""
     wait_until(lambda: not running_steps(process.pid))
@@ -48,7 +59,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 600) -> None:
 
 def running_steps(session: int) -> list[str]:
     """Return the steps (such as ``steps.train``) that run in a session of processes."""
-    steps = []
+    return sorted(_steps(session).values())
+
+
+def _steps(session: int) -> dict[int, str]:
+    """Return the steps by their process."""
+    steps = {}
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
@@ -58,6 +74,8 @@ def running_steps(session: int) -> list[str]:
         except OSError:  # ended in the meantime
             continue
         state, of_session = fields[0], int(fields[3])
-        if of_session == session and state != "Z" and "-m" in words[1:2]:
-            steps += [word for word in words[2:3] if word.startswith("steps.")]
-    return sorted(steps)
+        if of_session != session or state == "Z" or "-m" not in words[1:2]:
+            continue
+        if words[2].startswith("steps."):
+            steps[int(process.name)] = words[2]
+    return steps

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.children import running_steps, start, wait_for_step, wait_for_the_end
+from tests.faults.children import (
+    running_steps,
+    start,
+    wait_for_step,
+    wait_for_steps,
+    wait_for_the_end,
+)
 from tests.faults.ledger import SAME_BYTES, SENTENCE, Ledger
 from tests.pipeline_runs import contents, fresh_tree, run
 
@@ -29,9 +35,9 @@ def test_killed_at_random_moments(
     while len(hit) < KILLS:
         folder = trees[-1]
         process = start(folder, "--rerun-incomplete")
-        wait_for_step(process)
-        # From a step's first moment to the middle of what comes after it.
-        time.sleep(random_numbers.uniform(0, 12))
+        # A number of steps and not of seconds, so that a slow machine gets as far.
+        wait_for_steps(process, random_numbers.randint(1, 5))
+        time.sleep(random_numbers.uniform(0, 3))
         steps = running_steps(process.pid)
         if process.poll() is not None:
             assert process.returncode == 0, (folder / "controller.log").read_text()
