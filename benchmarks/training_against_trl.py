@@ -5,6 +5,7 @@ and pairs per optimiser step. trl takes the fastest of several micro-batch sizes
 length, without activation checkpointing (its default) and with AdamW's fused form (its default).
 """
 
+import gc
 from dataclasses import replace
 from functools import partial
 
@@ -81,7 +82,12 @@ def _check_rewards(
 
 def _fresh_run(make) -> Run:
     """Return the run of a trainer that is made for it and not kept: it holds gigabytes."""
-    return lambda: training_run(make())()
+
+    def run() -> float:
+        gc.collect()  # trainers refer to themselves in circles
+        return training_run(make())()
+
+    return run
 
 
 def _useful_tokens(group: TrainingGroup) -> int:

@@ -42,6 +42,8 @@ def is_faster(cpu: Path = Path("/proc/cpuinfo")) -> bool:
 def product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return inputs weight^T + bias, [..., out], by the faster library; it has no gradient.
 
+    Each call is an occasion to give memory back, see above.
+
     Args:
         inputs: [..., in].
         weight: [out, in], in any order of memory.

@@ -9,10 +9,11 @@ the plain one-response-per-row computation.
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
+
+from steps.attention import attend
 
 ATTENTION = "packed_groups"
 
@@ -75,52 +76,28 @@ def _packed_attention(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    scaling: float | None = None,
+    scaling: float,
     dropout: float = 0.0,
     groups: list[GroupSpan] | None = None,
     **_: object,
 ) -> tuple[Tensor, None]:
     """Attention within [prompt, response] of each response; tensors are [1, heads, T, head_dim].
 
-    The first response's call attends the prompt too. A further one's has its own queries alone,
-    under a mask, where it is no longer than the prompt: half the time with 16 responses of 200
-    tokens after 800 (CPU). Where it is longer, attending the prompt again costs less than the upper
-    half of the mask, which a plain causal call leaves out; on a GPU no fused kernel takes a mask
-    where heads share keys.
-
-    The row is split once: the gradient of a slice would be a row of zeros for each.
+    The first response's call has the prompt's queries too. The row is split once: the gradient of a
+    slice would be a row of zeros for each.
     """
     sizes = [size for group in groups for size in group.sizes]
     parts = zip(*(x.split(sizes, 2) for x in (query, key, value)), strict=True)
     outputs = []
     for group in groups:
         prompt_queries, *before = next(parts)
-        prompt = prompt_queries.shape[2]
         for number in range(len(group.responses)):
             queries, *own = next(parts)
-            own = [torch.cat(both, 2) for both in zip(before, own, strict=True)]
-            mask = None
-            if number and queries.shape[2] <= prompt and not queries.is_cuda:
-                mask = _after(prompt, queries.shape[2], queries.device)
-            else:
+            if not number:
                 queries = torch.cat([prompt_queries, queries], 2)
-            attended = F.scaled_dot_product_attention(
-                queries,
-                *own,
-                attn_mask=mask,
-                is_causal=mask is None,
-                scale=scaling,
-                dropout_p=dropout,
-                enable_gqa=True,
-            )
-            outputs.append(attended[:, :, prompt:] if number and mask is None else attended)
-    return torch.cat(outputs, 2).transpose(1, 2), None
-
-
-def _after(prompt: int, response: int, device: torch.device) -> Tensor:
-    """Return who may see whom, [response, prompt + response]: the prompt and what came before."""
-    whole = torch.ones(response, prompt + response, dtype=torch.bool, device=device)
-    return whole.tril(prompt)
+            whole = (torch.cat(both, 2) for both in zip(before, own, strict=True))
+            outputs.append(attend(queries, *whole, scaling, dropout))
+    return torch.cat([output.transpose(1, 2) for output in outputs], 1), None
 
 
 AttentionInterface.register(ATTENTION, _packed_attention)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GemmaConfig, LlamaConfig, Qwen2Config
 
+from steps import attention
 from steps.backbone import run_upper_layers
 from steps.lm_head import tempered_log_probs, token_log_probs
 from steps.packing import ATTENTION, position_ids, predictors, span_of
@@ -19,6 +20,11 @@ SIZES = {
     "initializer_range": 0.3,
 }
 GROUPS = [(3, [4, 2]), (1, [1, 5, 3])]  # prompt length, response lengths
+
+
+@pytest.fixture(autouse=True, params=[attention.SHORT, 0], ids=["products", "kernel"])
+def way_of_attention(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "SHORT", request.param)
 
 
 @pytest.fixture(params=[LlamaConfig, GemmaConfig, Qwen2Config], ids=["llama", "gemma", "qwen2"])
@@ -69,13 +75,12 @@ def test_upper_layers_continue_from_cached_hidden_states(model) -> None:
 
 def test_gradients_equal_the_plain_ones(model) -> None:
     tokens, spans = packed_row()
-    weight = model.base_model.layers[0].self_attn.k_proj.weight
     positions = position_ids(spans)
     out = model.base_model(
         input_ids=tokens[None], position_ids=positions, use_cache=False, groups=spans
     ).last_hidden_state[0]
     sum(out[e - 1].sum() for s in spans for _, e in s.responses).backward()
-    packed = weight.grad.clone()
+    packed = {name: p.grad for name, p in model.base_model.named_parameters()}
     model.zero_grad()
     model.set_attn_implementation("eager")
     total = 0.0
@@ -84,7 +89,8 @@ def test_gradients_equal_the_plain_ones(model) -> None:
             row = torch.cat([tokens[slice(*span.prompt)], tokens[start:end]])[None]
             total = total + model.base_model(input_ids=row, use_cache=False)[0][0, -1].sum()
     total.backward()
-    assert torch.allclose(packed, weight.grad, atol=1e-5)
+    for name, parameter in model.base_model.named_parameters():
+        assert torch.allclose(packed[name], parameter.grad, atol=1e-5), name
 
 
 def test_predictors_are_the_tokens_before() -> None:
