@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from steps.config.schema import Lora
 from steps.errors import UserError, nearest
+from steps.train.fused_lora import fuse_lora
 
 
 def linear_names(model: PreTrainedModel) -> list[str]:
@@ -53,6 +54,7 @@ def add_lora(model: PreTrainedModel, lora: Lora, task: str) -> PeftModel:
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.float32)
+    fuse_lora(adapted)
     return adapted
 
 
