@@ -2,8 +2,8 @@
 
 torch's kernel for CPUs reaches a fifth of the rate of matrix products. For short texts plain
 products are faster, block of queries by block, so that the scores of a block stay in the
-processor's caches; the backward pass computes them again. A text is short by its number of keys
-alone, so a response has the same values whatever stands beside it.
+processor's caches; the backward pass computes them again. The number of keys alone says which way
+is taken. The last bits depend on whether the prompt's queries come along, too.
 """
 
 from collections.abc import Iterator
@@ -28,23 +28,24 @@ def attend(
         keys: [1, KV, n, D], of all tokens; a key head serves H / KV neighbouring query heads.
         values: [1, KV, n, D].
         scaling: what products of queries and keys are multiplied by.
-        dropout: the probability that a token is not looked at.
+        dropout: the probability that an attention weight is dropped.
     """
     if queries.device.type != "cpu":
-        return _causal(queries, keys, values, scaling, dropout)
-    exact = queries.dtype in (torch.float32, torch.float64)
-    if exact and keys.shape[2] <= SHORT and not dropout:
-        return _ShortAttention.apply(queries, keys, values, scaling)
-    # A batch of key heads, each seen by all of its query heads, is spread better over the cores in
-    # the backward pass than query heads are.
-    heads = keys.shape[1]
-    queries = queries[0].unflatten(0, (heads, -1))
-    group = queries.shape[1]
-    keys, values = (x[0][:, None].expand(-1, group, -1, -1) for x in (keys, values))
-    return _causal(queries, keys, values, scaling, dropout).flatten(0, 1)[None]
+        return _by_kernel(queries, keys, values, scaling, dropout)
+    # A batch of key heads, each with its query heads, is spread better over the cores in the
+    # kernel's backward pass than query heads are.
+    keys, values = keys[0], values[0]
+    queries = queries[0].unflatten(0, (len(keys), -1))
+    exact = queries.dtype == keys.dtype == values.dtype and queries.dtype.itemsize >= 4
+    if exact and keys.shape[1] <= SHORT and not dropout and not torch.is_autocast_enabled("cpu"):
+        attended = _ShortAttention.apply(queries, keys, values, scaling)
+    else:
+        shared = (x[:, None].expand(-1, queries.shape[1], -1, -1) for x in (keys, values))
+        attended = _by_kernel(queries, *shared, scaling, dropout)
+    return attended.flatten(0, 1)[None]
 
 
-def _causal(
+def _by_kernel(
     queries: Tensor, keys: Tensor, values: Tensor, scaling: float, dropout: float
 ) -> Tensor:
     """Attend by torch's kernel; [batch, heads, m, D] and [batch, heads, n, D].
@@ -53,14 +54,12 @@ def _causal(
     are put in front and their results dropped, where that costs less than the half of a mask that a
     causal call leaves out, and on GPUs, where no fused kernel takes a mask if heads share keys.
     """
-    last = queries.shape[2]
-    before = keys.shape[2] - last
-    mask = None
-    if before and last <= before and not queries.is_cuda:
-        mask = torch.ones(last, before + last, dtype=torch.bool, device=queries.device)
-        mask = mask.tril(before)
-    else:
-        queries = F.pad(queries, (0, 0, before, 0))
+    before = keys.shape[2] - queries.shape[2]
+    first, mask = 0, None
+    if 0 < before >= queries.shape[2] and not queries.is_cuda:
+        mask = torch.ones(queries.shape[2], keys.shape[2], dtype=torch.bool).tril(before)
+    elif before:
+        queries, first = F.pad(queries, (0, 0, before, 0)), before
     attended = F.scaled_dot_product_attention(
         queries,
         keys,
@@ -71,77 +70,78 @@ def _causal(
         dropout_p=dropout,
         enable_gqa=queries.shape[1] != keys.shape[1],
     )
-    return attended[:, :, -last:]
+    return attended[:, :, first:]
 
 
 class _ShortAttention(torch.autograd.Function):
     """Softmax of scores times values by plain products, and its gradients.
 
-    The query heads of a key head lie below each other: one product for all of them.
+    Queries are [KV, G, m, D] with G = H / KV; those of a key head are stacked in a product.
     """
 
     @staticmethod
     def forward(ctx, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        _, heads, last, size = queries.shape
-        output = queries.new_empty(1, last, heads, size).transpose(1, 2)
+        output = _in_order_of_tokens(queries)
+        for rows, seen in _blocks(queries, keys):
+            weights = _weights(_stacked(queries, rows) * scaling, keys[:, :seen], rows)
+            _store(torch.bmm(weights, values[:, :seen]), output, rows)
         ctx.save_for_backward(queries, keys, values, output)
         ctx.scaling = scaling
-        keys, values = keys[0], values[0]
-        for rows, seen in _blocks(last, keys.shape[1]):
-            scaled = _stacked(queries[..., rows, :], keys) * scaling
-            weights = _weights(scaled, keys[:, :seen], rows)
-            _store(torch.bmm(weights, values[:, :seen]), output[..., rows, :])
         return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         queries, keys, values, output = ctx.saved_tensors
-        # The gradient of a softmax takes away the mean of the slopes under its weights, which is
-        # the product of the output with its gradient.
-        means = (gradient * output).sum(-1, keepdim=True)
-        of_queries = torch.empty_like(output)
-        keys, values = keys[0], values[0]
+        # Of each query the mean of the gradients of its weights, under those weights.
+        delta = (gradient * output).sum(-1, keepdim=True)
+        of_queries = _in_order_of_tokens(queries)
         of_keys, of_values = keys.new_zeros(keys.shape), values.new_zeros(values.shape)
-        for rows, seen in _blocks(queries.shape[2], keys.shape[1]):
-            scaled = _stacked(queries[..., rows, :], keys) * ctx.scaling
+        for rows, seen in _blocks(queries, keys):
+            scaled, of_output = _stacked(queries, rows) * ctx.scaling, _stacked(gradient, rows)
             weights = _weights(scaled, keys[:, :seen], rows)
-            slopes = _stacked(gradient[..., rows, :], keys)
-            of_values[:, :seen].baddbmm_(weights.mT, slopes)
-            of_scores = torch.bmm(slopes, values[:, :seen].mT)
-            of_scores.sub_(_stacked(means[..., rows, :], keys)).mul_(weights)
-            _store(torch.bmm(of_scores, keys[:, :seen]), of_queries[..., rows, :])
+            of_values[:, :seen].baddbmm_(weights.mT, of_output)
+            of_scores = torch.bmm(of_output, values[:, :seen].mT)
+            of_scores.sub_(_stacked(delta, rows)).mul_(weights)
+            _store(torch.bmm(of_scores, keys[:, :seen]), of_queries, rows)
             of_keys[:, :seen].baddbmm_(of_scores.mT, scaled)
-        return of_queries.mul_(ctx.scaling), of_keys[None], of_values[None], None
+        return of_queries.mul_(ctx.scaling), of_keys, of_values, None
 
 
-def _blocks(last: int, all_tokens: int) -> Iterator[tuple[slice, int]]:
+def _in_order_of_tokens(queries: Tensor) -> Tensor:
+    """Return an empty tensor of the same shape in which all heads of a token lie together."""
+    heads, group, tokens, size = queries.shape
+    return queries.new_empty(tokens, heads, group, size).permute(1, 2, 0, 3)
+
+
+def _blocks(queries: Tensor, keys: Tensor) -> Iterator[tuple[slice, int]]:
     """Yield blocks of the last queries, and how many keys the last one of each sees."""
-    before = all_tokens - last
+    last = queries.shape[2]
+    before = keys.shape[1] - last
     for start in range(0, last, BLOCK):
         end = min(start + BLOCK, last)
         yield slice(start, end), before + end
 
 
-def _stacked(rows: Tensor, keys: Tensor) -> Tensor:
-    """Put [1, H, m, D] as [KV, H / KV * m, D]."""
-    return rows[0].unflatten(0, (len(keys), -1)).flatten(1, 2)
+def _stacked(values: Tensor, rows: slice) -> Tensor:
+    """Return rows of [KV, G, m, D] as [KV, G * rows, D]."""
+    return values[:, :, rows].flatten(1, 2)
 
 
-def _store(rows: Tensor, place: Tensor) -> None:
-    """Write [KV, H / KV * m, D] to [1, H, m, D]."""
-    place[0].unflatten(0, (len(rows), -1)).copy_(rows.unflatten(1, (-1, place.shape[2])))
+def _store(stacked: Tensor, place: Tensor, rows: slice) -> None:
+    """Write [KV, G * rows, D] to rows of [KV, G, m, D]."""
+    place[:, :, rows] = stacked.unflatten(1, (place.shape[1], -1))
 
 
 def _weights(scaled: Tensor, keys: Tensor, rows: slice) -> Tensor:
     """Return the softmax of stacked queries over keys [KV, n, D], whose last ones are their own."""
     scores = torch.bmm(scaled, keys.mT)
     own = rows.stop - rows.start
-    scores.unflatten(1, (-1, own))[..., -own:].add_(_hidden(own, scores.dtype))
+    scores.unflatten(1, (-1, own))[..., -own:].add_(_causal_bias(own, scores.dtype))
     return torch.softmax(scores, -1, out=scores)
 
 
 @cache
-def _hidden(tokens: int, dtype: torch.dtype) -> Tensor:
+def _causal_bias(tokens: int, dtype: torch.dtype) -> Tensor:
     """Return what is added to scores, [tokens, tokens]: minus infinity for later tokens."""
     return torch.full((tokens, tokens), -torch.inf, dtype=dtype).triu(1)

@@ -52,7 +52,7 @@ def product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
     if not _pays(inputs, weight):
         return functional.linear(inputs, weight, bias)
     give_back_memory()
-    rows = _as_rows(inputs)
+    rows = as_rows(inputs)
     outputs = torch.ops.mkldnn._linear_pointwise(_filled(rows), weight, bias, "none", [], "")
     return outputs[: len(rows)].view(*inputs.shape[:-1], len(weight))
 
@@ -76,7 +76,8 @@ def _filled(rows: Tensor) -> Tensor:
     return filled
 
 
-def _as_rows(values: Tensor) -> Tensor:
+def as_rows(values: Tensor) -> Tensor:
+    """Return [..., size] as [rows, size]."""
     return values.reshape(-1, values.shape[-1])
 
 
@@ -102,10 +103,10 @@ class _Linear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         inputs, weight = ctx.saved_tensors
-        rows = _as_rows(gradient)
+        rows = as_rows(gradient)
         return (
             product(gradient, weight.T) if weight is not None else None,
-            rows.T @ _as_rows(inputs) if inputs is not None else None,
+            rows.T @ as_rows(inputs) if inputs is not None else None,
             rows.sum(0) if ctx.needs_input_grad[2] else None,
         )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from steps import lm_head, onednn
 from steps.config import Experiment, load_experiment
 from steps.download.tiny import make_tiny
 from steps.groups.schema import PromptGroup, Response
@@ -46,3 +47,22 @@ def make_groups() -> list[PromptGroup]:
 @pytest.fixture(scope="session")
 def groups() -> list[PromptGroup]:
     return make_groups()
+
+
+@pytest.fixture
+def every_product(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Let oneDNN compute every product, whatever the processor; return the weights' shapes."""
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this build of torch has no oneDNN")
+    shapes = []
+    real = torch.ops.mkldnn._linear_pointwise
+
+    def watched(inputs, weight, *others):
+        shapes.append(tuple(weight.shape))
+        return real(inputs, weight, *others)
+
+    for module in (onednn, lm_head):
+        monkeypatch.setattr(module, "is_faster", lambda: True)
+    monkeypatch.setattr(onednn, "LEAST", 0)
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", watched)
+    return shapes

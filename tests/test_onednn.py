@@ -11,25 +11,6 @@ from steps.backbone import load_generator, load_reward_model
 from steps.onednn import OneDnnLinear, use_onednn
 
 
-@pytest.fixture
-def every_product(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """Let oneDNN compute every product, whatever the processor; return the weights' shapes."""
-    if not torch.backends.mkldnn.is_available():
-        pytest.skip("this build of torch has no oneDNN")
-    shapes = []
-    real = torch.ops.mkldnn._linear_pointwise
-
-    def watched(inputs, weight, *others):
-        shapes.append(tuple(weight.shape))
-        return real(inputs, weight, *others)
-
-    for module in (onednn, lm_head):
-        monkeypatch.setattr(module, "is_faster", lambda: True)
-    monkeypatch.setattr(onednn, "LEAST", 0)
-    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", watched)
-    return shapes
-
-
 def both(layer: nn.Linear, inputs: torch.Tensor) -> list[list[torch.Tensor | None]]:
     """Return output and gradients of a plain layer and of its counterpart."""
     torch.manual_seed(1)
