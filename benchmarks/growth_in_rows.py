@@ -1,11 +1,11 @@
 """Time and memory of data preparation, cache and scoring against the rows of the input.
 
-Every stage is its own command on a generated file of pairs, with a random model of a few thousand
-parameters: what is measured here is not the model's arithmetic. Start-up is part of the time.
+Every stage is its own command, with a run card, on a generated file of pairs, all of like length,
+and with a random model of a few thousand parameters: what is measured here is not the model's
+arithmetic. Start-up is part of the time.
 """
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from benchmarks.reward_model import write_reward_model
 from benchmarks.rows import Row
 from benchmarks.setting import ROOT, Setting, tiny_backbone
 from steps.errors import UserError
-from steps.files import atomic_path, write_text
+from steps.files import atomic_path, read_json, write_text
 from steps.report.figure_style import figure_style, line_of, new_figure
 
 HELD_OUT = 50  # rows of the evaluation file
@@ -30,7 +30,7 @@ class Point:
     """What a stage took.
 
     Attributes:
-        memory: bytes of the process at its peak.
+        memory: bytes of the process at its peak, by its run card.
     """
 
     stage: str
@@ -56,13 +56,16 @@ def _measure(setting: Setting, model: Path, rows: int) -> list[Point]:
     write_text(experiment, yaml.safe_dump(_experiment(setting, folder)))
     points = []
     for stage, command in zip(STAGES, _commands(setting, model, folder), strict=True):
-        seconds, memory = _timed_process(command)
+        card = folder / f"cards/{stage}.json"
+        seconds = _seconds([*command, "--card", str(card)])
+        memory = read_json(card)["peak_memory_mb"] << 20
         points.append(Point(stage, rows, seconds, memory))
     return points
 
 
 def _pair(number: int) -> str:
     """Return a row whose prompt no other number has."""
+    number += 1_000_000  # numbers of as many digits whatever the rows: texts of like length
     total = 3 * number + 7
     row = {
         "prompt": f"There are {number} red, {number + 7} blue and {number} green ones. How many?",
@@ -113,19 +116,16 @@ def _commands(setting: Setting, model: Path, folder: Path) -> list[list[str]]:
     return [[sys.executable, "-m", *command] for command in commands]
 
 
-def _timed_process(command: list[str]) -> tuple[float, int]:
-    """Run a command; return its seconds, and the bytes of memory that it had at its peak.
+def _seconds(command: list[str]) -> float:
+    """Run a command; return its seconds.
 
     Raises:
         UserError: it failed.
     """
     start = perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for
-    if process.returncode != 0:
+    if subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL).returncode != 0:
         raise UserError(f"`{' '.join(command[1:])}` failed; what it printed is above")
-    return perf_counter() - start, usage.ru_maxrss * 1024  # Linux counts in KiB
+    return perf_counter() - start
 
 
 def _row(setting: Setting, points: list[Point]) -> Row:

@@ -15,6 +15,7 @@ from steps.provenance import RunCard
 from steps.provenance.__main__ import main
 from steps.provenance.ancestry import ancestry, hash_on_disk, read_steps
 from steps.provenance.card import code_facts
+from tests.conftest import ROOT
 
 CARDS = Path("results/x/cards")
 
@@ -138,6 +139,17 @@ def test_a_card_names_machine_and_experiment(chain: Path, experiment, monkeypatc
     assert cards[0]["machine"]["gpus"] == [{"name": "GPU 1", "peak_memory_mb": 3}]
     assert cards[0]["experiment"]["title"] == experiment.title
     assert cards[0]["experiment"]["sha256"] != cards[1]["experiment"]["sha256"]
+
+
+def test_the_peak_of_memory_is_the_steps_own(tmp_path: Path) -> None:
+    """Not that of the process which starts it."""
+    much = b"x" * 2**29
+    card = tmp_path / "card.json"
+    code = "from pathlib import Path; from steps.provenance import RunCard; "
+    code += f"RunCard('step', {{}}, path=Path({str(card)!r})).write([])"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    peak = json.loads(card.read_text())["peak_memory_mb"]
+    assert 10 < peak < len(much) >> 20
 
 
 def test_a_card_names_the_commit_that_the_run_began_with(tmp_path: Path, monkeypatch) -> None:

@@ -133,6 +133,7 @@ def test_growth_in_rows(setting: Setting) -> None:
     points = growth_in_rows._measure(setting, write_reward_model(setting), 20)
     assert [point.stage for point in points] == list(growth_in_rows.STAGES)
     assert (setting.work / "rows-20/scores.parquet").is_file()
+    assert all(p.memory > 2**20 for p in points)
     more = [replace(p, rows=40, seconds=2 * p.seconds) for p in points]
     row = growth_in_rows._row(setting, [points[3], more[3]])
     assert row.name == "growth in rows: cache" and row.ratio == pytest.approx(1)

@@ -7,7 +7,7 @@ byte-identical from run to run.
 import hashlib
 import os
 import platform
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -143,8 +143,7 @@ class RunCard:
             "outputs": {str(p): sha256(p) for p in outputs},
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 2),
-            # Linux counts in KiB.
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "peak_memory_mb": _peak_memory_mb(),
         }
         write_json(self.path, self.facts)
 
@@ -153,6 +152,19 @@ def _content(experiment: Experiment) -> dict[str, str]:
     """Return title and hash of an experiment with its defaults: comments do not count."""
     text = experiment.model_dump_json()
     return {"title": experiment.title, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _peak_memory_mb() -> int | None:
+    """Return the most memory that this process has had, in MiB; None where only Linux would tell.
+
+    Of `getrusage` it would be at least what the process had that started this one.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    (peak,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(peak) // 1024
 
 
 def _gpus() -> list[dict[str, Any]]:
