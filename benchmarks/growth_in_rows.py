@@ -159,6 +159,10 @@ def _draw(setting: Setting, points: list[Point]) -> None:
             right.plot(rows, [point.memory / 1e9 for point in own], label=stage, **style)
         left.set(xscale="log", yscale="log", xlabel="Pairs", ylabel="Seconds")
         right.set(xscale="log", xlabel="Pairs", ylabel="Peak memory (GB)", ylim=(0, None))
+        left.yaxis.set_major_formatter("{x:,g}")  # powers of ten would be mathematical text
+        for panel in (left, right):
+            panel.minorticks_off()
+            panel.set_xticks(rows, [f"{number:,}" for number in rows])
         left.legend()
         for kind in ("png", "pdf"):
             with atomic_path(setting.output / f"growth_in_rows.{kind}") as temporary:

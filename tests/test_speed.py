@@ -19,6 +19,7 @@ from benchmarks.setting import Setting, small_setting
 from benchmarks.texts import training_pairs
 from benchmarks.timing import check_equal, in_rotation, in_turns
 from steps.errors import UserError
+from steps.report.figure_style import figure_style, new_figure
 
 OTHERS_PROGRAMS = {dry_run, quickstart_overhead, against_rewardbench}  # see below
 
@@ -128,7 +129,7 @@ def test_growth_in_length(setting: Setting) -> None:
     }
 
 
-def test_growth_in_rows(setting: Setting) -> None:
+def test_growth_in_rows(setting: Setting, monkeypatch) -> None:
     """Every stage's command runs; the next number of rows is made up."""
     points = growth_in_rows._measure(setting, write_reward_model(setting), 20)
     assert [point.stage for point in points] == list(growth_in_rows.STAGES)
@@ -137,8 +138,14 @@ def test_growth_in_rows(setting: Setting) -> None:
     more = [replace(p, rows=40, seconds=2 * p.seconds) for p in points]
     row = growth_in_rows._row(setting, [points[3], more[3]])
     assert row.name == "growth in rows: cache" and row.ratio == pytest.approx(1)
+    with figure_style():
+        figure = new_figure(2.6)
+    monkeypatch.setattr(growth_in_rows, "new_figure", lambda height: figure)
     growth_in_rows._draw(setting, points + more)
     assert (setting.output / "growth_in_rows.png").is_file()
+    panels = figure.axes
+    ticks = [t.get_text() for p in panels for t in p.get_xticklabels() + p.get_yticklabels()]
+    assert ticks[:2] == ["20", "40"] and not any("$" in tick for tick in ticks)
 
 
 def test_overhead_is_what_lies_between_the_steps(setting: Setting) -> None:
