@@ -23,7 +23,7 @@ from benchmarks.scoring_pairs import against_rewardbench
 from benchmarks.setting import Setting, real_setting, small_setting
 from benchmarks.training_against_trl import against_trl, against_trl_with_groups
 from steps.errors import UserError, nearest, run_command
-from steps.provenance import RunCard, code_facts
+from steps.provenance import RunCard
 
 Comparison = Callable[[Setting], Row | LeftOut | list[Row]]
 CPU: list[Comparison] = [
@@ -70,9 +70,9 @@ def main() -> None:
             print(f"{comparison.__name__} ...", file=sys.stderr, flush=True)
             made = comparison(setting)
             made = made if isinstance(made, list) else [made]
-            facts = {"commit": code_facts()["commit"]}
-            outputs = add_rows(arguments.output, made, facts)
-            card.write(outputs)
+            outputs = add_rows(arguments.output, made, {"commit": card.facts["commit"]})
+            figures = sorted(arguments.output.glob(f"{comparison.__name__}.*"))
+            card.write([*outputs, *figures])
             gc.collect()  # a trainer and its callbacks hold each other, and gigabytes
     print((arguments.output / "benchmarks.md").read_text())
 

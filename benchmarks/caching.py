@@ -15,7 +15,7 @@ from benchmarks.flops import forward_flops, work_of
 from benchmarks.rows import Row, rate_row
 from benchmarks.setting import Setting
 from benchmarks.texts import candidate_sets
-from benchmarks.timing import TOLERANCE, check_equal, fastest, in_turns, run_of
+from benchmarks.timing import TOLERANCE, against_fastest, check_equal, run_of
 from steps.backbone import load_generator
 from steps.cache.build import plan_batches
 from steps.cache.compute import Models, compute_batch
@@ -43,8 +43,8 @@ def against_plain_caching(setting: Setting) -> Row:
     plainly = plain(model, rows, setting.size.batch_sizes[0])
     check_equal(name, ours(), plainly, LOG_PROB_TOLERANCE[setting.dtype])
     sizes = setting.size.batch_sizes
-    best = fastest({size: run_of(partial(plain, model, rows, size)) for size in sizes})
-    seconds = in_turns(run_of(ours), run_of(partial(plain, model, rows, best)), setting.size.rounds)
+    ways = {size: partial(run_of, partial(plain, model, rows, size)) for size in sizes}
+    seconds, best = against_fastest(run_of(ours), ways, setting.size.rounds)
     tokens = sum(len(response) for _, response in rows)
     spans = [groups.span(place) for place in range(len(groups))]
     return rate_row(

@@ -58,8 +58,10 @@ def _measure(setting: Setting, model: Path, rows: int) -> list[Point]:
     for stage, command in zip(STAGES, _commands(setting, model, folder), strict=True):
         card = folder / f"cards/{stage}.json"
         seconds = _seconds([*command, "--card", str(card)])
-        memory = read_json(card)["peak_memory_mb"] << 20
-        points.append(Point(stage, rows, seconds, memory))
+        memory = read_json(card)["peak_memory_mb"]
+        if memory is None:
+            raise UserError("this system does not tell how much memory a process has had")
+        points.append(Point(stage, rows, seconds, memory << 20))
     return points
 
 

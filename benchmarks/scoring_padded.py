@@ -14,7 +14,7 @@ from benchmarks.reward_model import write_reward_model
 from benchmarks.rows import Row, rate_row
 from benchmarks.setting import Setting
 from benchmarks.texts import one_pair_each
-from benchmarks.timing import TOLERANCE, check_equal, fastest, in_turns, run_of
+from benchmarks.timing import TOLERANCE, against_fastest, check_equal, run_of
 from steps.cache.encode import encode_groups
 from steps.score.reward_model import open_reward_model
 from steps.score.stream import score_stream
@@ -40,9 +40,8 @@ def against_padded_scoring(setting: Setting, tokens_per_batch: int) -> Row:
     name = "scoring of pairs against padded batches"
     sizes = setting.size.batch_sizes
     check_equal(name, score(), padded(theirs, rows, sizes[0]), TOLERANCE[setting.dtype])
-    best = fastest({size: run_of(partial(padded, theirs, rows, size)) for size in sizes})
-    peer = run_of(partial(padded, theirs, rows, best))
-    seconds = in_turns(run_of(score), peer, setting.size.rounds)
+    ways = {size: partial(run_of, partial(padded, theirs, rows, size)) for size in sizes}
+    seconds, best = against_fastest(run_of(score), ways, setting.size.rounds)
     encoded = encode_groups(groups, setting.chat)
     spans = [encoded.span(place) for place in range(len(encoded))]
     return rate_row(

@@ -16,7 +16,7 @@ from benchmarks.reward_model import write_reward_model
 from benchmarks.rows import LeftOut, Row, rate_row
 from benchmarks.setting import Setting
 from benchmarks.texts import one_pair_each
-from benchmarks.timing import check_equal, fastest, in_turns, run_of
+from benchmarks.timing import against_fastest, check_equal, run_of
 from checks.rewardbench.__main__ import publishers_rewards
 from checks.rewardbench.compare import TOLERANCE, our_rewards
 from steps.cache.encode import encode_groups
@@ -45,12 +45,9 @@ def against_rewardbench(setting: Setting) -> Row | LeftOut:
     expected = own.as_trained | own.as_rendered
     theirs.seconds(BATCH_SIZES[0])
     check_equal(NAME, np.stack([expected[g.group_id] for g in groups]), theirs.rewards, TOLERANCE)
-    best = fastest({size: partial(theirs.seconds, size) for size in BATCH_SIZES})
-    seconds = in_turns(
-        run_of(lambda: list(score_stream(ours, groups))),
-        partial(theirs.seconds, best),
-        setting.size.rounds,
-    )
+    ways = {size: partial(partial, theirs.seconds, size) for size in BATCH_SIZES}
+    score = run_of(lambda: list(score_stream(ours, groups)))
+    seconds, best = against_fastest(score, ways, setting.size.rounds)
     encoded = encode_groups(groups, setting.chat)
     spans = [encoded.span(place) for place in range(len(encoded))]
     return rate_row(

@@ -5,7 +5,6 @@ and pairs per optimiser step. trl takes the fastest of several micro-batch sizes
 length, without activation checkpointing (its default) and with AdamW's fused form (its default).
 """
 
-import gc
 from dataclasses import replace
 from functools import partial
 
@@ -20,7 +19,7 @@ from benchmarks.ours import first_rewards, make_trainer, training_work
 from benchmarks.rows import Row, rate_row
 from benchmarks.setting import Setting
 from benchmarks.texts import groups_with, middle, training_pairs
-from benchmarks.timing import TOLERANCE, Run, check_equal, fastest, in_turns, training_run
+from benchmarks.timing import TOLERANCE, against_fastest, check_equal, training_run
 from steps.backbone import load_tokenizer
 from steps.cache.encode import encode_groups
 from steps.cache.tokens import MemoryStore
@@ -54,9 +53,8 @@ def _compare(setting: Setting, groups: list[PromptGroup], name: str, target: str
     by_length = sorted(rows, key=lambda row: max(map(len, row.values())))
     theirs = partial(trl_trainer, setting, ours, by_length)
     _check_rewards(name, setting, ours, theirs(1), rows)
-    runs = {size: _fresh_run(partial(theirs, size)) for size in setting.size.batch_sizes}
-    best = fastest(runs)
-    seconds = in_turns(training_run(ours), training_run(theirs(best)), setting.size.rounds)
+    ways = {size: lambda size=size: training_run(theirs(size)) for size in setting.size.batch_sizes}
+    seconds, best = against_fastest(training_run(ours), ways, setting.size.rounds)
     useful = sum(_useful_tokens(group) for group in ours.groups)
     return rate_row(
         setting.machine,
@@ -78,16 +76,6 @@ def _check_rewards(
     what = f"{name}: rewards before the first step"
     wanted = trl_rewards(theirs, rows)
     check_equal(what, first_rewards(ours), wanted, TOLERANCE[setting.dtype])
-
-
-def _fresh_run(make) -> Run:
-    """Return the run of a trainer that is made for it and not kept: it holds gigabytes."""
-
-    def run() -> float:
-        gc.collect()  # trainers refer to themselves in circles
-        return training_run(make())()
-
-    return run
 
 
 def _useful_tokens(group: TrainingGroup) -> int:

@@ -152,6 +152,15 @@ def test_the_peak_of_memory_is_the_steps_own(tmp_path: Path) -> None:
     assert 10 < peak < len(much) >> 20
 
 
+@pytest.mark.parametrize("status", [None, "VmRSS:\t 7 kB\n"])
+def test_a_system_need_not_tell_the_peak_of_memory(tmp_path: Path, monkeypatch, status) -> None:
+    if status:
+        (tmp_path / "status").write_text(status)
+    monkeypatch.setattr("steps.provenance.card.STATUS", tmp_path / "status")
+    RunCard("step", {}, path=tmp_path / "card.json").write([])
+    assert json.loads((tmp_path / "card.json").read_text())["peak_memory_mb"] is None
+
+
 def test_a_card_names_the_commit_that_the_run_began_with(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("steps.provenance.card._git", lambda *_: "of the start")
     card = RunCard("step", {}, path=tmp_path / "card.json")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from benchmarks.rows import LeftOut, Row, add_rows
 from benchmarks.scoring_pairs import against_rewardbench
 from benchmarks.setting import Setting, small_setting
 from benchmarks.texts import training_pairs
-from benchmarks.timing import check_equal, in_rotation, in_turns
+from benchmarks.timing import against_fastest, check_equal, in_rotation, in_turns
 from steps.errors import UserError
 from steps.report.figure_style import figure_style, new_figure
 
@@ -90,6 +91,21 @@ def test_runs_take_turns_and_the_first_round_is_not_counted() -> None:
     assert seconds.tolist() == [[6.0, 8.0], [4.0, 9.0], [5.0, 7.0]]
 
 
+def test_the_peer_runs_in_its_best_setting() -> None:
+    """First rounds do not count, and of the two best tries the better in the rotation is taken."""
+    taken = {"slow": [1, 9], "often": [9, 4, 9, 6, 6], "once": [9, 3, 9, 7, 7]}
+    made = []
+
+    def make(name: str):
+        made.append(name)
+        return lambda: float(taken[name].pop(0))
+
+    ways = {name: partial(make, name) for name in taken}
+    seconds, best = against_fastest(lambda: 2.0, ways, 2)
+    assert best == "often" and seconds.peer.tolist() == [6, 6] and seconds.ours.tolist() == [2, 2]
+    assert made == ["slow", "often", "once", "once", "often"]
+
+
 def test_trl_runs_at_its_best_on_the_same_tokens(setting: Setting) -> None:
     groups = training_pairs(setting)
     assert len({group.group_id for group in groups}) == len(groups) == 8
@@ -156,6 +172,7 @@ def test_overhead_is_what_lies_between_the_steps(setting: Setting) -> None:
         card | {"step": "figures", "started": "2026-01-01T00:01:10Z"},
     ]
     row = overhead(setting, cards, jobs=2)
+    assert row.work == "3 steps, 2 at once, at a"
     assert (row.ours, row.peer) == (240.0, 150.0)
     later = cards[0] | {"step": "export", "started": "2026-01-02T00:00:00Z", "commit": "b"}
     assert overhead(setting, [*cards, later], jobs=2) == row

@@ -82,8 +82,9 @@ def rule_resources(
     asked = {
         "mem_mb": _scaled(memory, cluster.snakemake_mb, cluster.largest_memory_mb),
         "runtime": _scaled(minutes, fixed, longest),
-        "slurm_extra": f"--signal=TERM@{cluster.seconds_to_save}",
     }
+    if rule in LISTENING:  # to the others the signal is the end of their time
+        asked["slurm_extra"] = f"--signal=TERM@{cluster.seconds_to_save}"
     if rule in GROUPED:
         asked["steps_at_once"] = 1  # see workflow/rules/common.smk
     if cluster.account is not None:

@@ -21,6 +21,7 @@ from steps.files import sha256, write_json
 from steps.provenance.inputs import Inputs
 
 ROOT = Path(__file__).resolve().parents[2]
+STATUS = Path("/proc/self/status")
 PACKAGES = (
     "torch",
     "transformers",
@@ -155,16 +156,16 @@ def _content(experiment: Experiment) -> dict[str, str]:
 
 
 def _peak_memory_mb() -> int | None:
-    """Return the most memory that this process has had, in MiB; None where only Linux would tell.
+    """Return the most memory that this process has had, MiB; None where the system does not tell.
 
     Of `getrusage` it would be at least what the process had that started this one.
     """
     try:
-        status = Path("/proc/self/status").read_text()
+        status = STATUS.read_text()
     except OSError:
         return None
-    (peak,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
-    return int(peak) // 1024
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) // 1024 if found else None
 
 
 def _gpus() -> list[dict[str, Any]]:
