@@ -58,6 +58,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     chosen = _chosen(SUITES[arguments.suite], arguments.only)
+    if arguments.small and arguments.suite == "gpu":
+        raise UserError("--small: the suite of the GPU has no small form; leave it out")
     if arguments.suite == "gpu":
         opened = gpu_setting(arguments.output)
     else:

@@ -1,7 +1,8 @@
-"""Training and scoring on a GPU in bfloat16, of SmolLM2-135M and of a random Llama of 1.2 billion
+"""Training and scoring on a GPU in bfloat16, of SmolLM2-135M and of a random Llama of 1.07 billion
 weights: throughput, peak memory and the largest batch, ours and trl's in the same run.
 """
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,18 +14,21 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.growth_in_length import random_groups
 from benchmarks.ours import make_trainer
-from benchmarks.rows import Row
+from benchmarks.rows import LeftOut, Row
 from benchmarks.scoring_padded import against_padded_scoring
 from benchmarks.setting import Setting, Size, measure_machine, real_setting
-from benchmarks.timing import training_run
+from benchmarks.timing import Run, training_run
 from benchmarks.training_against_trl import against_trl, pair_rows, trl_trainer
 from steps.cache.tokens import MemoryStore
 from steps.device import best_device
 from steps.errors import UserError
 from steps.train.trainer import RewardTrainer
 
-SIZE = Size(steps=2, pairs=32, batch_sizes=(4, 8, 16, 32), scored_pairs=96, longest=512)
+SIZE = Size(
+    rounds=7, steps=2, pairs=32, batch_sizes=(4, 8, 16, 32, 64), scored_pairs=64, longest=512
+)
 TOKENS = 65_536  # of a micro-batch
+LLAMA_NAME = "random Llama 1.07B"  # with the vocabulary of SmolLM2
 LLAMA = {
     "hidden_size": 2048,
     "intermediate_size": 8192,
@@ -51,32 +55,44 @@ def gpu_setting(output: Path) -> Iterator[Setting]:
         yield replace(setting, size=SIZE)
 
 
-def training_on_gpu(setting: Setting) -> list[Row]:
+def training_on_gpu(setting: Setting) -> list[Row | LeftOut]:
     """Every weight, one pair per prompt."""
-    return [_named(against_trl(own), name) for name, own in _models(setting)]
+    return _of_each_model(setting, "training", lambda own: [against_trl(own)])
 
 
-def scoring_on_gpu(setting: Setting) -> list[Row]:
+def scoring_on_gpu(setting: Setting) -> list[Row | LeftOut]:
     """Rewards of pairs against padded batches of transformers' own class."""
-    return [_named(against_padded_scoring(own, TOKENS), name) for name, own in _models(setting)]
+    return _of_each_model(setting, "scoring", lambda own: [against_padded_scoring(own, TOKENS)])
 
 
-def memory_on_gpu(setting: Setting) -> list[Row]:
+def memory_on_gpu(setting: Setting) -> list[Row | LeftOut]:
     """Peak memory of a training step, and the most pairs that fit one micro-batch."""
-    return [row for name, own in _models(setting) for row in _memory_rows(own, name)]
+    return _of_each_model(setting, "memory", _memory_rows)
 
 
 GPU = [training_on_gpu, scoring_on_gpu, memory_on_gpu]
 
 
-def _named(row: Row, model: str) -> Row:
-    return replace(row, name=f"{row.name}; {model}, GPU")
+def _of_each_model(
+    setting: Setting, what: str, measure: Callable[[Setting], list[Row]]
+) -> list[Row | LeftOut]:
+    """Measure both models; one that cannot be measured does not take the other's rows along."""
+    made: list[Row | LeftOut] = []
+    for model, folder in (
+        ("SmolLM2-135M", setting.backbone),
+        (LLAMA_NAME, random_llama(setting)),
+    ):
+        own = _with_peak(replace(setting, backbone=folder))
+        try:
+            made += [replace(row, name=_on_gpu(row.name, model)) for row in measure(own)]
+        except (UserError, torch.OutOfMemoryError) as error:
+            made.append(LeftOut(_on_gpu(what, model), str(error)))
+        gc.collect()
+    return made
 
 
-def _models(setting: Setting) -> Iterator[tuple[str, Setting]]:
-    """Yield the settings of both models, each with the peak of its own products."""
-    yield "SmolLM2-135M", _with_peak(setting)
-    yield "random Llama 1.2B", _with_peak(replace(setting, backbone=random_llama(setting)))
+def _on_gpu(name: str, model: str) -> str:
+    return f"{name}; {model}, GPU"
 
 
 def _with_peak(setting: Setting) -> Setting:
@@ -95,10 +111,10 @@ def random_llama(setting: Setting) -> Path:
     return folder
 
 
-def _memory_rows(setting: Setting, model: str) -> list[Row]:
+def _memory_rows(setting: Setting) -> list[Row]:
     sides = {"ours": _our_step, "peer": _their_step}
     least = setting.size.pairs
-    gigabytes = {side: memory_of(make(setting, least)) / 1e9 for side, make in sides.items()}
+    gigabytes = {side: memory_of(partial(make, setting, least)) for side, make in sides.items()}
     most = {side: _most_pairs(partial(make, setting), least) for side, make in sides.items()}
     facts = {
         "peer_name": "trl.RewardTrainer, without activation checkpointing",
@@ -109,53 +125,66 @@ def _memory_rows(setting: Setting, model: str) -> list[Row]:
     }
     tokens = f"texts of {setting.size.longest} tokens, two to a prompt"
     return [
-        Row(
-            name=f"{name}; {model}, GPU",
-            work=work,
-            unit=unit,
-            **found,
-            ratio=found["ours"] / found["peer"],
-            **facts,
-        )
+        Row(name=name, work=work, unit=unit, **found, ratio=found["ours"] / found["peer"], **facts)
         for name, work, unit, found in (
             ("peak memory of a step", f"{least} pairs, {tokens}", "GB", gigabytes),
-            ("largest micro-batch", tokens, "pairs", most),
+            ("largest micro-batch", f"{tokens}; to {least} pairs", "pairs", most),
         )
     ]
 
 
-def memory_of(run: Callable[[], object]) -> int:
-    """Return the most bytes of the GPU that tensors took during a run."""
-    torch.cuda.empty_cache()
+def memory_of(make: Callable[[], Run]) -> float:
+    """Return the most gigabytes of the GPU that the tensors of a training's later step take."""
+    before = _free()
+    run = make()
+    run()  # the optimiser's states come after the first step's peak
     torch.cuda.reset_peak_memory_stats()
     run()
-    return torch.cuda.max_memory_allocated()
+    return (torch.cuda.max_memory_allocated() - before) / 1e9
 
 
-def _most_pairs(make: Callable[[int], Callable[[], object]], pairs: int) -> int:
-    """Return the most pairs, doubled from ``pairs`` on, with which a step does not run out.
+def _free() -> int:
+    """Let go what earlier trainers hold in circles; return the bytes that tensors still take."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_allocated()
 
+
+def _most_pairs(make: Callable[[int], Run], pairs: int) -> int:
+    """Return the most pairs with which two steps do not run out of memory, to a multiple of some.
+
+    Args:
+        pairs: that the number is a multiple of.
     Raises:
         UserError: not even the first number fits.
     """
-    fits = 0
-    while True:
-        try:
-            make(max(2 * fits, pairs))()
-        except torch.OutOfMemoryError:
-            if fits == 0:
-                raise UserError(
-                    f"a step of {pairs} pairs does not fit into this GPU's memory; use another"
-                ) from None
-            return fits
-        fits = max(2 * fits, pairs)
+    fits, too_many = 0, None
+    while too_many is None or too_many - fits > pairs:
+        tried = max(2 * fits, pairs)
+        if too_many is not None:
+            tried = (fits + too_many) // (2 * pairs) * pairs
+        if _does_fit(partial(make, tried)):
+            fits = tried
+        else:
+            too_many = tried
+    if not fits:
+        raise UserError(f"a step of {pairs} pairs does not fit into this GPU's memory; use another")
+    return fits
 
 
-def _our_step(setting: Setting, pairs: int) -> Callable[[], object]:
+def _does_fit(make: Callable[[], Run]) -> bool:
+    try:
+        memory_of(make)
+    except torch.OutOfMemoryError:
+        return False
+    return True
+
+
+def _our_step(setting: Setting, pairs: int) -> Run:
     return training_run(_our_trainer(setting, pairs))
 
 
-def _their_step(setting: Setting, pairs: int) -> Callable[[], object]:
+def _their_step(setting: Setting, pairs: int) -> Run:
     ours = _our_trainer(setting, pairs)
     own = replace(setting, size=replace(setting.size, pairs=pairs))
     theirs = trl_trainer(own, ours, pair_rows(ours), pairs)

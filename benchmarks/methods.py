@@ -15,7 +15,7 @@ UPPER_LAYERS = 4  # as in config/quickstart.yaml; the tiny model has three, of w
 def icrm_over_grm_and_orm(setting: Setting) -> list[Row]:
     """The regulariser alone (both read the LM head and train the same weights), and with that term.
 
-    Four times as many rounds as elsewhere: what is looked for is smaller than the machine's drift.
+    Three times as many rounds as elsewhere: what is looked for is smaller than the machine's drift.
     """
     setting, groups = step_pairs(setting)
     cache = make_cache(setting, groups, "methods")
@@ -25,7 +25,7 @@ def icrm_over_grm_and_orm(setting: Setting) -> list[Row]:
     for peer in targets:
         check_equal(f"first rewards of icrm and {peer}", rewards["icrm"], rewards[peer])
     runs = [training_run(trainer) for trainer in trainers.values()]
-    taken = dict(zip(trainers, in_rotation(runs, 4 * setting.size.rounds), strict=True))
+    taken = dict(zip(trainers, in_rotation(runs, 3 * setting.size.rounds), strict=True))
     works = {method: training_work(trainer) for method, trainer in trainers.items()}
     flops = {m: training_flops(setting.config, work, "full") for m, work in works.items()}
     return [

@@ -12,13 +12,15 @@ from steps.onednn import product
 from steps.plan.timing import timed
 
 ROWS = {"cpu": 4096, "cuda": 65_536}  # tokens of a large batch
-SECONDS = 0.5  # that each shape is measured for
 
 
-def matrix_peak(config: PreTrainedConfig, dtype: torch.dtype, seconds: float = SECONDS) -> float:
+def matrix_peak(config: PreTrainedConfig, dtype: torch.dtype, seconds: float) -> float:
     """Return the FLOP/s of the fastest of the model's own products, each at its best.
 
     On a CPU by the faster of torch's library and, where `steps.onednn` takes it, oneDNN.
+
+    Args:
+        seconds: that each product is measured for.
     """
     return max(
         _product_rate(inputs, outputs, dtype, seconds)

@@ -21,7 +21,7 @@ from steps.score.stream import score_stream
 
 
 def against_padded_scoring(setting: Setting, tokens_per_batch: int) -> Row:
-    """One pair of each of several prompts; ours starts at the texts, the peer at the tokens."""
+    """One pair of each of several prompts; both start at the texts."""
     groups = one_pair_each(setting.groups)[: setting.size.scored_pairs]
     folder = write_reward_model(setting)
     ours = open_reward_model(folder, precision=setting.experiment.training.precision)
@@ -34,13 +34,15 @@ def against_padded_scoring(setting: Setting, tokens_per_batch: int) -> Row:
         stream = score_stream(ours, groups, tokens_per_batch=tokens_per_batch)
         return np.concatenate([scored.rewards for scored in stream])
 
-    rows = [
-        torch.tensor(each.prompt + each.response.ids) for g in groups for each in ours.encode(g)
-    ]
+    def score_padded(batch_size: int) -> np.ndarray:
+        texts = (each for group in groups for each in ours.encode(group))
+        rows = [torch.tensor(each.prompt + each.response.ids) for each in texts]
+        return padded(theirs, rows, batch_size)
+
     name = "scoring of pairs against padded batches"
     sizes = setting.size.batch_sizes
-    check_equal(name, score(), padded(theirs, rows, sizes[0]), TOLERANCE[setting.dtype])
-    ways = {size: partial(run_of, partial(padded, theirs, rows, size)) for size in sizes}
+    check_equal(name, score(), score_padded(sizes[0]), TOLERANCE[setting.dtype])
+    ways = {size: partial(run_of, partial(score_padded, size)) for size in sizes}
     seconds, best = against_fastest(run_of(score), ways, setting.size.rounds)
     encoded = encode_groups(groups, setting.chat)
     spans = [encoded.span(place) for place in range(len(encoded))]
@@ -67,6 +69,7 @@ def padded(model: PreTrainedModel, rows: list[torch.Tensor], batch_size: int) ->
         pad = model.config.pad_token_id
         ids = pad_sequence([rows[k] for k in batch], batch_first=True, padding_value=pad)
         mask = (ids != pad).long()
-        output = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device))
+        ids, mask = ids.to(model.device), mask.to(model.device)
+        output = model(input_ids=ids, attention_mask=mask, use_cache=False)
         rewards[batch] = output.logits[:, 0].float().cpu().numpy()
     return rewards

@@ -58,23 +58,36 @@ def against_fastest(
 ) -> tuple[Seconds, int]:
     """Run ours and the peer's two best ways in rotation; return ours beside the better, and which.
 
-    A single try hardly tells the best two apart, so both go on; none counts its first round.
+    A single try hardly tells the best two apart, so both go on; none counts its first round. Two
+    ways need not be tried beforehand.
 
     Args:
         ways: of each setting what makes its run. Those that are not taken are let go, because
             trainers hold gigabytes.
+    Raises:
+        torch.OutOfMemoryError: none of the settings fits into the GPU's memory.
     """
-    tried = {choice: _second_round(make()) for choice, make in ways.items()}
-    best = sorted(tried, key=tried.get)[:2]
+    best = list(ways)
+    if len(ways) > 2:
+        tried = {choice: _second_round(make) for choice, make in ways.items()}
+        best = [choice for choice in sorted(tried, key=tried.get) if tried[choice] < np.inf][:2]
+        if not best:
+            raise torch.OutOfMemoryError("none of the peer's settings fits into the GPU's memory")
+    gc.collect()
     own, *theirs = in_rotation([ours, *(ways[choice]() for choice in best)], rounds)
     number = int(np.argmin(np.median(theirs, axis=1)))
     return Seconds(own, theirs[number]), best[number]
 
 
-def _second_round(run: Run) -> float:
+def _second_round(make: Callable[[], Run]) -> float:
+    """Return the seconds of a way's second round; infinity if it runs out of a GPU's memory."""
     gc.collect()  # trainers refer to themselves in circles
-    run()
-    return run()
+    try:
+        run = make()
+        run()
+        return run()
+    except torch.OutOfMemoryError:
+        return np.inf
 
 
 class StepClock(TrainerCallback):

