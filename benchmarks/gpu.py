@@ -15,10 +15,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from benchmarks.growth_in_length import random_groups
 from benchmarks.ours import make_trainer
 from benchmarks.rows import LeftOut, Row
+from benchmarks.scoring_padded import NAME as PADDED
 from benchmarks.scoring_padded import against_padded_scoring
 from benchmarks.setting import Setting, Size, measure_machine, real_setting
 from benchmarks.timing import Run, training_run
-from benchmarks.training_against_trl import against_trl, pair_rows, trl_trainer
+from benchmarks.training_against_trl import PAIRS, against_trl, pair_rows, trl_trainer
 from steps.cache.tokens import MemoryStore
 from steps.device import best_device
 from steps.errors import UserError
@@ -28,6 +29,7 @@ SIZE = Size(
     rounds=7, steps=2, pairs=32, batch_sizes=(4, 8, 16, 32, 64), scored_pairs=64, longest=512
 )
 TOKENS = 65_536  # of a micro-batch
+PEAK, LARGEST = "peak memory of a step", "largest micro-batch"
 LLAMA_NAME = "random Llama 1.07B"  # with the vocabulary of SmolLM2
 LLAMA = {
     "hidden_size": 2048,
@@ -57,37 +59,40 @@ def gpu_setting(output: Path) -> Iterator[Setting]:
 
 def training_on_gpu(setting: Setting) -> list[Row | LeftOut]:
     """Every weight, one pair per prompt."""
-    return _of_each_model(setting, "training", lambda own: [against_trl(own)])
+    return _of_each_model(setting, lambda own: [against_trl(own)], PAIRS)
 
 
 def scoring_on_gpu(setting: Setting) -> list[Row | LeftOut]:
     """Rewards of pairs against padded batches of transformers' own class."""
-    return _of_each_model(setting, "scoring", lambda own: [against_padded_scoring(own, TOKENS)])
+    return _of_each_model(setting, lambda own: [against_padded_scoring(own, TOKENS)], PADDED)
 
 
 def memory_on_gpu(setting: Setting) -> list[Row | LeftOut]:
     """Peak memory of a training step, and the most pairs that fit one micro-batch."""
-    return _of_each_model(setting, "memory", _memory_rows)
+    return _of_each_model(setting, _memory_rows, PEAK, LARGEST)
 
 
 GPU = [training_on_gpu, scoring_on_gpu, memory_on_gpu]
 
 
 def _of_each_model(
-    setting: Setting, what: str, measure: Callable[[Setting], list[Row]]
+    setting: Setting, measure: Callable[[Setting], list[Row]], *names: str
 ) -> list[Row | LeftOut]:
-    """Measure both models; one that cannot be measured does not take the other's rows along."""
+    """Measure both models; one that does not fit does not take the other's rows along.
+
+    Args:
+        names: of the rows.
+    """
+    folders = {"SmolLM2-135M": lambda: setting.backbone, LLAMA_NAME: lambda: random_llama(setting)}
     made: list[Row | LeftOut] = []
-    for model, folder in (
-        ("SmolLM2-135M", setting.backbone),
-        (LLAMA_NAME, random_llama(setting)),
-    ):
-        own = _with_peak(replace(setting, backbone=folder))
-        try:
-            made += [replace(row, name=_on_gpu(row.name, model)) for row in measure(own)]
-        except (UserError, torch.OutOfMemoryError) as error:
-            made.append(LeftOut(_on_gpu(what, model), str(error)))
+    for model, folder in folders.items():
         gc.collect()
+        try:
+            rows = measure(_with_peak(replace(setting, backbone=folder())))
+        except torch.OutOfMemoryError as error:
+            made += [LeftOut(_on_gpu(name, model), str(error)) for name in names]
+        else:
+            made += [replace(row, name=_on_gpu(row.name, model)) for row in rows]
     return made
 
 
@@ -127,8 +132,8 @@ def _memory_rows(setting: Setting) -> list[Row]:
     return [
         Row(name=name, work=work, unit=unit, **found, ratio=found["ours"] / found["peer"], **facts)
         for name, work, unit, found in (
-            ("peak memory of a step", f"{least} pairs, {tokens}", "GB", gigabytes),
-            ("largest micro-batch", f"{tokens}; to {least} pairs", "pairs", most),
+            (PEAK, f"{least} pairs, {tokens}", "GB", gigabytes),
+            (LARGEST, f"{tokens}; in multiples of {least} pairs", "pairs", most),
         )
     ]
 
@@ -156,7 +161,7 @@ def _most_pairs(make: Callable[[int], Run], pairs: int) -> int:
     Args:
         pairs: that the number is a multiple of.
     Raises:
-        UserError: not even the first number fits.
+        torch.OutOfMemoryError: not even the first number fits.
     """
     fits, too_many = 0, None
     while too_many is None or too_many - fits > pairs:

@@ -19,6 +19,8 @@ from steps.cache.encode import encode_groups
 from steps.score.reward_model import open_reward_model
 from steps.score.stream import score_stream
 
+NAME = "scoring of pairs against padded batches"
+
 
 def against_padded_scoring(setting: Setting, tokens_per_batch: int) -> Row:
     """One pair of each of several prompts; both start at the texts."""
@@ -39,9 +41,8 @@ def against_padded_scoring(setting: Setting, tokens_per_batch: int) -> Row:
         rows = [torch.tensor(each.prompt + each.response.ids) for each in texts]
         return padded(theirs, rows, batch_size)
 
-    name = "scoring of pairs against padded batches"
     sizes = setting.size.batch_sizes
-    check_equal(name, score(), score_padded(sizes[0]), TOLERANCE[setting.dtype])
+    check_equal(NAME, score(), score_padded(sizes[0]), TOLERANCE[setting.dtype])
     ways = {size: partial(run_of, partial(score_padded, size)) for size in sizes}
     seconds, best = against_fastest(run_of(score), ways, setting.size.rounds)
     encoded = encode_groups(groups, setting.chat)
@@ -51,7 +52,7 @@ def against_padded_scoring(setting: Setting, tokens_per_batch: int) -> Row:
         seconds,
         amount=len(groups),
         flops=forward_flops(setting.config, work_of(spans)),
-        name=name,
+        name=NAME,
         work=f"{len(groups)} pairs, {sum(s.tokens for s in spans):,} tokens",
         peer_name=f"transformers' classifier, padded batches of {best} rows",
         unit="pairs/s",

@@ -73,10 +73,20 @@ def against_fastest(
         best = [choice for choice in sorted(tried, key=tried.get) if tried[choice] < np.inf][:2]
         if not best:
             raise torch.OutOfMemoryError("none of the peer's settings fits into the GPU's memory")
-    gc.collect()
-    own, *theirs = in_rotation([ours, *(ways[choice]() for choice in best)], rounds)
+    own, *theirs = _rotation_that_fits(ours, [ways[choice] for choice in best], rounds)
     number = int(np.argmin(np.median(theirs, axis=1)))
     return Seconds(own, theirs[number]), best[number]
+
+
+def _rotation_that_fits(ours: Run, ways: list[Callable[[], Run]], rounds: int) -> np.ndarray:
+    """Rotate ours with these ways, or with the first alone where a GPU cannot hold them all."""
+    gc.collect()
+    try:
+        return in_rotation([ours, *(make() for make in ways)], rounds)
+    except torch.OutOfMemoryError:
+        if len(ways) == 1:
+            raise
+    return _rotation_that_fits(ours, ways[:1], rounds)
 
 
 def _second_round(make: Callable[[], Run]) -> float:

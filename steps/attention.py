@@ -3,9 +3,9 @@
 torch's kernel for CPUs reaches a fifth of the rate of matrix products. For short texts plain
 products are faster, block of queries by block, so that the scores of a block stay in the
 processor's caches; the backward pass computes them again. A pair of 700 tokens takes 0.7 of the
-kernel's time; from about 600 keys of a text on nothing is gained, nor on GPUs, which take
-`steps.varlen` where they can. The number of keys alone says which way is taken. The last bits
-depend on whether the prompt's queries come along, too.
+kernel's time; from about 600 keys of a text on nothing is gained. The number of keys alone says
+which way is taken. The last bits depend on whether the prompt's queries come along, too. GPUs take
+`steps.varlen`, or where they cannot torch's kernel.
 """
 
 from collections.abc import Iterator

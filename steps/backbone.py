@@ -221,7 +221,8 @@ def check_packable(folder: Path, experiment: Experiment) -> None:
 
 def is_packable(config: PreTrainedConfig) -> bool:
     """Whether the packed layout computes what the model of this configuration means."""
-    return config.model_type in SUPPORTED and not getattr(config, "use_sliding_window", False)
+    others = ("use_sliding_window", "use_bidirectional_attention")
+    return config.model_type in SUPPORTED and not any(getattr(config, key, 0) for key in others)
 
 
 def load_config(folder: Path, trust: bool) -> PreTrainedConfig:

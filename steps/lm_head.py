@@ -37,15 +37,17 @@ class _TokenLogProbs(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        narrow = weight.to(hidden.dtype)
         log_probs = _wide(hidden.new_empty(len(targets)))
         totals = torch.empty_like(log_probs)
         slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         for part in _chunks(targets, weight):
-            logits = _wide(product(hidden[part], weight))
+            logits = _wide(product(hidden[part], narrow))
             log_probs[part], totals[part], sums = _log_probs_(logits, targets[part])
             if slopes is not None:
-                mean = logits.to(weight.dtype) @ weight / sums[:, None].to(weight.dtype)
-                slopes[part] = weight[targets[part]] - mean
+                # Before rounding, where it is half precision: a sure token's slope is what is left.
+                logits[_rows(logits), targets[part]] -= sums
+                slopes[part] = (logits.to(narrow.dtype) @ narrow).div_(-sums[:, None])
         ctx.save_for_backward(hidden, weight, targets, totals, slopes)
         return log_probs
 
@@ -56,18 +58,22 @@ class _TokenLogProbs(torch.autograd.Function):
         grad_hidden = slopes * gradient[:, None] if slopes is not None else None
         grad_weight = None
         if ctx.needs_input_grad[1]:
-            # The sum over chunks is not rounded to half precision after each.
-            grad_weight = _wide(torch.zeros_like(weight))
+            narrow = weight.to(hidden.dtype)
+            grad_weight = torch.zeros_like(weight)
             for part in _chunks(targets, weight):
-                logits = _wide(product(hidden[part], weight))
-                probs = logits.sub_(totals[part, None]).exp_().to(weight.dtype)
+                logits = _wide(product(hidden[part], narrow))
+                probs = logits.sub_(totals[part, None]).exp_()
+                probs[_rows(probs), targets[part]] -= 1
                 scaled = hidden[part] * gradient[part, None]
-                if grad_weight.dtype == weight.dtype:
-                    grad_weight.addmm_(probs.T, scaled, alpha=-1)
-                else:
-                    grad_weight -= probs.T @ scaled
-                grad_weight.index_add_(0, targets[part], _wide(scaled))
+                if narrow.dtype == weight.dtype:
+                    grad_weight.addmm_(probs.to(narrow.dtype).T, scaled, alpha=-1)
+                else:  # the sum over chunks is not rounded to half precision
+                    grad_weight -= probs.to(narrow.dtype).T @ scaled
         return grad_hidden, grad_weight, None
+
+
+def _rows(logits: Tensor) -> Tensor:
+    return torch.arange(len(logits), device=logits.device)
 
 
 def _log_probs_(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,7 +112,7 @@ def token_log_probs(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     if torch.is_autocast_enabled(device) and hidden.dtype == torch.float32:
         hidden = hidden.to(torch.get_autocast_dtype(device))
     with torch.autocast(device, enabled=False):
-        return _TokenLogProbs.apply(hidden, weight.to(hidden.dtype), targets)
+        return _TokenLogProbs.apply(hidden, weight, targets)
 
 
 def tempered_log_probs(

@@ -1,9 +1,9 @@
 """Attention of packed groups in one call a layer, by torch's kernel for texts of unequal lengths.
 
 It spares a GPU a call and several small operations for every response, and the prompt's queries for
-every one after the first. The kernel is flash attention's: half precision, from Ampere on, no
-dropout; elsewhere, and on CPUs, each response has a call of its own (`steps.attention`). The gain
-has not been measured yet.
+every one after the first. The kernel is flash attention's: half precision, from Ampere on, heads of
+a multiple of 8, no dropout. Elsewhere, and on CPUs, each response has a call of its own
+(`steps.attention`). The gain has not been measured yet.
 """
 
 from functools import lru_cache
@@ -40,8 +40,10 @@ def takes(values: Tensor, dropout: float) -> bool:
     return (
         values.is_cuda
         and torch.version.cuda is not None
+        and torch.backends.cuda.is_flash_attention_available()
         and values.dtype in (torch.float16, torch.bfloat16)
         and values.shape[-1] <= LARGEST_HEAD
+        and values.shape[-1] % 8 == 0
         and not dropout
         and torch.cuda.get_device_capability(values.device) >= AMPERE
     )

@@ -20,7 +20,7 @@ SIZES = {
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "head_dim": 4,
+    "head_dim": 8,
     "initializer_range": 0.3,
 }
 GROUPS = [(3, [4, 2]), (1, [1, 5, 3])]  # prompt length, response lengths
@@ -137,22 +137,43 @@ def test_token_log_probs_and_gradients() -> None:
     assert torch.allclose(alone, wanted[0], atol=1e-10)
 
 
+def autocast_gradients(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor):
+    """Log-probabilities under autocast, and the gradients of their sum."""
+    with torch.autocast("cpu", torch.bfloat16):
+        got = token_log_probs(hidden, weight, targets)
+    return got, torch.autograd.grad(got.sum(), (hidden, weight))
+
+
 def test_under_autocast_products_are_its_own_and_the_rest_float32() -> None:
     torch.manual_seed(0)
     hidden = torch.randn(1100, 5, requires_grad=True)
     weight = torch.randn(11, 5, requires_grad=True)
     targets = torch.randint(0, 11, (1100,))
+    got, gradients = autocast_gradients(hidden, weight, targets)
     with torch.autocast("cpu", torch.bfloat16):
-        got = token_log_probs(hidden, weight, targets)
-        logits = torch.nn.functional.linear(hidden, weight).float()
-    assert got.dtype == torch.float32 and logits.detach().bfloat16().equal(logits)
-    wanted = log_softmax(logits, 1).gather(1, targets[:, None])[:, 0]
-    assert torch.allclose(got, wanted, atol=1e-5)
+        logits = torch.nn.functional.linear(hidden, weight)
+    wanted = log_softmax(logits.float(), 1).gather(1, targets[:, None])[:, 0]
+    assert got.dtype == torch.float32 and torch.allclose(got, wanted, atol=1e-5)
+    assert all(gradient.dtype == torch.float32 for gradient in gradients)
+
+
+@pytest.mark.parametrize(("scale", "likely"), [(0.7, 0.99), (0.0, 0.0)])
+def test_under_autocast_gradients_are_those_of_float32(scale, likely, monkeypatch) -> None:
+    """Of sure tokens too, whose gradients are small, and of a sum over many chunks."""
+    monkeypatch.setattr("steps.lm_head.chunk_rows", lambda *_: 16)
+    torch.manual_seed(0)
+    weight = torch.randn(11, 16).bfloat16().float().requires_grad_()
+    targets = torch.randint(0, 11, (1600,))
+    hidden = (weight[targets] * scale + torch.randn(1600, 16) / 4).detach().bfloat16().float()
+    hidden.requires_grad_()
+    _, found = autocast_gradients(hidden, weight, targets)
     exact = log_softmax(hidden @ weight.T, 1).gather(1, targets[:, None])[:, 0]
-    found, wide = (torch.autograd.grad(x.sum(), (hidden, weight)) for x in (got, exact))
-    for a, b in zip(found, wide, strict=True):
-        assert a.dtype == torch.float32
-        assert (a - b).norm() < 0.01 * b.norm()
+    assert exact.median().exp() > likely
+    wanted = torch.autograd.grad(exact.sum(), (hidden, weight))
+    for own, exactly in zip(found, wanted, strict=True):
+        # Logits of half precision are off by up to 0.4 %, which are 4 % of a small probability.
+        off = (own - exactly).norm(dim=1) / exactly.norm(dim=1)
+        assert off.median() < 0.05
 
 
 def test_temperature_and_nucleus() -> None:

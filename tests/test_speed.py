@@ -1,6 +1,7 @@
 """The comparisons of speed run and compare equal things; no time is asserted."""
 
 import json
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import caching, gpu, growth_in_rows, training_against_trl
-from benchmarks.__main__ import CPU
+from benchmarks.__main__ import CPU, main
 from benchmarks.growth_in_length import growth_in_length
 from benchmarks.methods import icrm_over_grm_and_orm
 from benchmarks.orchestration import dry_run, overhead, quickstart_overhead
@@ -216,25 +217,41 @@ def test_the_suite_of_the_gpu_on_a_cpu(setting: Setting, monkeypatch) -> None:
     small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
     small |= {"num_attention_heads": 2, "num_key_value_heads": 1, "tie_word_embeddings": True}
     monkeypatch.setattr(gpu, "LLAMA", small)
-    Gpu(monkeypatch)
     monkeypatch.setattr(gpu, "memory_of", lambda make: (make()(), 2.0)[1])
     monkeypatch.setattr(gpu, "_most_pairs", lambda make, pairs: make(pairs)() and pairs)
+    # A batch may be larger than a training step, as in `gpu.SIZE`: that size is for scoring.
+    assert max(gpu.SIZE.batch_sizes) > gpu.SIZE.pairs and setting.size.pairs == 4
+    setting = replace(setting, size=replace(setting.size, batch_sizes=(1, 2, 8)))
     rows = [row for suite in gpu.GPU for row in suite(setting)]
     assert len({row.name for row in rows}) == len(rows) == 8
     for row in rows:
         assert row.ratio > 0 and row.name.endswith("GPU")
 
 
-def test_a_model_that_cannot_be_measured_leaves_the_others_rows(setting, monkeypatch) -> None:
+def test_a_model_that_does_not_fit_leaves_the_others_rows(setting, tmp_path, monkeypatch) -> None:
     def measure(own: Setting) -> list[Row]:
         if own.backbone != setting.backbone:
             raise torch.OutOfMemoryError("too large")
         return [gpu.against_padded_scoring(own, 64)]
 
     monkeypatch.setattr(gpu, "random_llama", lambda setting: tiny_backbone(setting.work / "other"))
-    row, left_out = gpu._of_each_model(setting, "scoring", measure)
-    assert isinstance(row, Row)
-    assert left_out == LeftOut("scoring; random Llama 1.07B, GPU", "too large")
+    row, left_out = gpu._of_each_model(setting, measure, gpu.PADDED)
+    assert isinstance(row, Row) and row.name == f"{gpu.PADDED}; SmolLM2-135M, GPU"
+    assert left_out == LeftOut(f"{gpu.PADDED}; random Llama 1.07B, GPU", "too large")
+
+
+def test_rewards_that_differ_stop_the_gpus_suite(setting: Setting) -> None:
+    def measure(own: Setting) -> list[Row]:
+        check_equal("rewards", [1.0], [2.0])
+
+    with pytest.raises(UserError, match="values differ by"):
+        gpu._of_each_model(setting, measure, gpu.PADDED)
+
+
+def test_the_gpus_suite_has_no_small_form(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "gpu", "--small"])
+    with pytest.raises(UserError, match="--small: the suite of the GPU has no small form"):
+        main()
 
 
 def test_memory_is_that_of_a_later_step_alone(monkeypatch) -> None:
@@ -256,7 +273,7 @@ def test_the_largest_batch_is_the_last_that_fits(monkeypatch) -> None:
 
     assert gpu._most_pairs(make, 4) == 24
     assert tried == [4, 4, 8, 8, 16, 16, 32, 24, 24, 28]
-    with pytest.raises(UserError, match="a step of 28 pairs does not fit"):
+    with pytest.raises(torch.OutOfMemoryError, match="a step of 28 pairs does not fit"):
         gpu._most_pairs(make, 28)
 
 
@@ -269,3 +286,18 @@ def test_sizes_of_the_peer_that_do_not_fit_are_not_taken() -> None:
     assert best == 2 and seconds.peer.tolist() == [2.0, 2.0]
     with pytest.raises(torch.OutOfMemoryError, match="none of the peer's settings"):
         against_fastest(lambda: 1.0, dict.fromkeys((2, 4, 8), lambda: runs_out), rounds=2)
+
+
+def test_of_trainers_that_do_not_fit_at_once_the_best_runs_alone() -> None:
+    def both(seconds: float, other: list, own: list):
+        own.append(seconds)
+        if len(own) == 2 and len(other) == 2:
+            raise torch.OutOfMemoryError
+        return lambda: seconds
+
+    fast, slow = [], []
+    ways = {"slow": partial(both, 2.0, fast, slow), "fast": partial(both, 1.0, slow, fast)}
+    ways["slowest"] = lambda: lambda: 3.0
+    seconds, best = against_fastest(lambda: 4.0, ways, rounds=2)
+    assert best == "fast" and seconds.peer.tolist() == [1.0, 1.0]
+    assert (len(fast), len(slow)) == (3, 2)  # each tried, both in the rotation, the best once more

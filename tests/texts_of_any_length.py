@@ -17,6 +17,7 @@ def attend_texts(*arguments, **options) -> Tensor:
     assert all(end.dtype == torch.int32 for end in ends)
     assert query.is_contiguous() and key.is_contiguous() and value.is_contiguous()
     assert query.dtype == key.dtype == value.dtype
+    assert query.shape[-1] % 8 == 0
     assert call["window_size"] == (-1, 0) and call["enable_gqa"]
     places, of_keys = (torch.stack([end[:-1], end[1:]], 1).tolist() for end in ends)
     assert places[-1][1] == len(query) and of_keys[-1][1] == len(key) == len(value)

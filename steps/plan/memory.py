@@ -12,8 +12,9 @@ all weights in the dtype that they are held in; and of the largest micro-batch, 
   checkpointing the layers keep D each, and one of them is computed again. A D is 4 bytes since
   norms compute in float32; the others are 2 in bf16.
 - logits: so many rows of V as `steps.lm_head.chunk_rows` says, in float32, twice (three times
-  where the head is trained, whose gradient [V, D] exists a second time before it is added), and
-  3 D per token for the hidden states, their scaled copy and the slopes of `steps.lm_head`.
+  where the head is trained, whose gradient [V, D] exists a second time before it is added; in
+  bf16 beside a half-wide head and a chunk's part of it), and 3 D per token for the hidden states,
+  their scaled copy and the slopes of `steps.lm_head`.
 
 On a GPU bf16 holds a second, half-wide copy of the weights that are not adapters, and the optimiser
 works on all parameters at once, which takes 4 bytes more of each while no activation exists.
@@ -89,7 +90,7 @@ def training_memory(
         trained = settings.lm_head == "copy" or settings.mode == "full"
         block = 4 * _chunk(shape, machine)
         logits = (3 if trained else 2) * block + 3 * 4 * shape.hidden * tokens
-        logits += 4 * shape.vocabulary * shape.hidden if trained else 0
+        logits += (8 if half else 4) * shape.vocabulary * shape.hidden if trained else 0
     return Memory(
         process=machine.device_process,
         weights=weights,
