@@ -65,6 +65,7 @@ def main() -> None:
     else:
         opened = (small_setting if arguments.small else real_setting)(arguments.output)
     with opened as setting:
+        add_rows(arguments.output, [], {})  # what cannot be written to is named before the hours
         for comparison in chosen:
             settings = {"suite": arguments.suite, "small": arguments.small}
             name = f"{arguments.suite}-{comparison.__name__}.json"

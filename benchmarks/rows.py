@@ -142,6 +142,8 @@ def _range(values: np.ndarray) -> tuple[float, float]:
 def add_rows(folder: Path, made: list[Row | LeftOut], facts: dict) -> list[Path]:
     """Write rows into the JSON file and the table of ``folder``; others that are there stay.
 
+    So does the earlier row of a comparison that is left out now.
+
     Args:
         facts: of the code that was measured, kept in every row.
     Returns:
@@ -149,13 +151,19 @@ def add_rows(folder: Path, made: list[Row | LeftOut], facts: dict) -> list[Path]
     """
     path, table = folder / JSON, folder / MARKDOWN
     found = read_json(path) if path.is_file() else {"rows": [], "left_out": []}
-    names = {each.name for each in made}
-    kept = {key: [each for each in found[key] if each["name"] not in names] for key in found}
-    rows = kept["rows"] + [asdict(each) | facts for each in made if isinstance(each, Row)]
-    left = kept["left_out"] + [asdict(each) for each in made if isinstance(each, LeftOut)]
+    new = [asdict(each) | facts for each in made if isinstance(each, Row)]
+    rows = _but(found["rows"], new) + new
+    new = [asdict(each) for each in made if isinstance(each, LeftOut)]
+    left = _but(_but(found["left_out"], new) + new, rows)
     write_json(path, {"rows": rows, "left_out": left})
     write_text(table, markdown(rows, left))
     return [path, table]
+
+
+def _but(entries: list[dict], others: list[dict]) -> list[dict]:
+    """Return the entries whose names are not those of others."""
+    names = {other["name"] for other in others}
+    return [entry for entry in entries if entry["name"] not in names]
 
 
 def markdown(rows: list[dict], left_out: list[dict]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import benchmarks.__main__
 from benchmarks import caching, gpu, growth_in_rows, training_against_trl
 from benchmarks.__main__ import CPU, main
 from benchmarks.growth_in_length import growth_in_length
@@ -129,12 +131,27 @@ def test_trl_runs_at_its_best_on_the_same_tokens(setting: Setting) -> None:
 def test_rows_replace_those_of_their_name(tmp_path, setting: Setting) -> None:
     row = caching.against_plain_caching(setting)
     add_rows(tmp_path, [row, replace(row, name="other"), LeftOut("absent", "no")], {"commit": "a1"})
-    add_rows(tmp_path, [replace(row, ours=7.0), LeftOut("other", "why")], {"commit": "b2"})
+    left_out = [LeftOut("other", "a row stays"), LeftOut("absent", "why")]
+    add_rows(tmp_path, [replace(row, ours=7.0), *left_out], {"commit": "b2"})
     found = json.loads((tmp_path / "benchmarks.json").read_text())
-    assert [(r["name"], r["ours"], r["commit"]) for r in found["rows"]] == [(row.name, 7.0, "b2")]
-    assert {each["name"] for each in found["left_out"]} == {"absent", "other"}
+    kept = [(r["name"], r["ours"], r["commit"]) for r in found["rows"]]
+    assert kept == [("other", row.ours, "a1"), (row.name, 7.0, "b2")]
+    assert found["left_out"] == [{"name": "absent", "reason": "why"}]
     table = (tmp_path / "benchmarks.md").read_text()
-    assert f"| {row.name} |" in table and "Not measured: other: why." in table
+    assert f"| {row.name} |" in table and "Not measured: absent: why." in table
+    add_rows(tmp_path, [replace(row, name="absent")], {"commit": "c3"})
+    assert json.loads((tmp_path / "benchmarks.json").read_text())["left_out"] == []
+
+
+def test_an_output_that_cannot_be_written_is_named_before_it_is_measured(
+    tmp_path, setting: Setting, monkeypatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(benchmarks.__main__, "small_setting", lambda output: nullcontext(setting))
+    monkeypatch.setattr(benchmarks.__main__, "RunCard", None)  # opened with each comparison
+    monkeypatch.setattr(sys, "argv", ["x", "cpu", "--small", f"--output={tmp_path / 'file'}"])
+    with pytest.raises(OSError, match="file"):
+        main()
 
 
 def test_growth_in_length(setting: Setting) -> None:
