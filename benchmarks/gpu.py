@@ -173,7 +173,7 @@ def _most_pairs(make: Callable[[int], Run], pairs: int) -> int:
         else:
             too_many = tried
     if not fits:
-        raise UserError(f"a step of {pairs} pairs does not fit into this GPU's memory; use another")
+        raise torch.OutOfMemoryError(f"a step of {pairs} pairs does not fit into this GPU's memory")
     return fits
 
 
