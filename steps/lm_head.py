@@ -19,7 +19,7 @@ def chunk_rows(vocabulary: int, device_type: str) -> int:
 
     oneDNN is as fast with few of them, which are read again while the processor's caches hold them;
     and the C library keeps blocks below 32 MiB, where it takes larger ones from the system, zeroed,
-    each time: the head's part takes 0.8 of the time with 128 rows instead of 512, a twentieth of
+    each time: the head's part takes 0.8 of the time with 128 rows instead of 512, 4 % of
     the caching of SmolLM2. MKL wants many: with 128 rows it takes 1.4 times as long.
     """
     if device_type != "cpu" or not is_faster():

@@ -85,10 +85,9 @@ def test_frozen_layers_stay_and_all_others_move(train, backbone, experiment, cac
 @pytest.mark.parametrize("settings", [LORA, FULL], ids=["lora", "full"])
 @pytest.mark.parametrize("labels", ["pairwise", "pointwise"])
 def test_every_mode_and_label_learns(settings, labels, train) -> None:
-    changed = settings.model_copy(update={"labels": labels, "epochs": 60})
+    changed = settings.model_copy(update={"labels": labels, "epochs": 80})
     log = pd.DataFrame(train("icrm", changed).rows())
-    # Rounding alone leads sixty epochs astray, so single steps say little.
-    assert log["pair_accuracy"].tail(20).mean() > 0.85
+    assert log["pair_accuracy"].tail(2).mean() == 1.0
     assert log["loss"].iloc[-1] < log["loss"].iloc[0]
 
 
