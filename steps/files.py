@@ -150,6 +150,13 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def to_disk(folder: Path) -> None:
+    """Wait until all files of a folder are on the disk itself, not only in the system's memory."""
+    for file in (path for path in folder.rglob("*") if path.is_file()):
+        with named_errors(file), file.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` (UTF-8) atomically."""
     with atomic_path(path) as temporary:

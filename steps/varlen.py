@@ -3,7 +3,8 @@
 It spares a GPU a call and several small operations for every response, and the prompt's queries for
 every one after the first. The kernel is flash attention's: half precision, from Ampere on, heads of
 a multiple of 8, no dropout. Elsewhere, and on CPUs, each response has a call of its own
-(`steps.attention`). The gain has not been measured yet.
+(`steps.attention`). Provisional: the gain has not been measured, for want of such a GPU; `make
+bench-gpu` measures training and scoring with it.
 """
 
 from functools import lru_cache

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -225,14 +226,34 @@ def test_a_second_writer_is_refused(parts, tmp_path: Path) -> None:
 
 def test_values_that_are_not_finite_do_not_pass(cache: Cache, parts) -> None:
     models, encoded, key = parts
-    path = cache.folder / "log_probs.bin"
-    damaged = np.full(cache.meta["tokens"], np.nan, np.float32).tobytes()
-    path.write_bytes(damaged)
-    meta = json.loads((cache.folder / "meta.json").read_text())
-    meta["files"]["log_probs.bin"]["sha256"] = hashlib.sha256(damaged).hexdigest()
-    (cache.folder / "meta.json").write_text(json.dumps(meta))
+    replace_array(cache, np.full(cache.meta["tokens"], np.nan, np.float32))
     with pytest.raises(UserError, match="differ by inf"):
         verify_cache(Cache(cache.folder), models, encoded, key, 3)
+
+
+def replace_array(cache: Cache, log_probs: np.ndarray) -> None:
+    """Put other log-probabilities into a cache, with a hash that fits."""
+    content = log_probs.astype(np.float32).tobytes()
+    (cache.folder / "log_probs.bin").write_bytes(content)
+    meta = json.loads((cache.folder / "meta.json").read_text())
+    meta["files"]["log_probs.bin"]["sha256"] = hashlib.sha256(content).hexdigest()
+    (cache.folder / "meta.json").write_text(json.dumps(meta))
+
+
+def test_on_a_gpu_rounding_passes_and_other_values_do_not(cache: Cache, parts, monkeypatch) -> None:
+    """In bfloat16 a batch and a group alone differ in the third digit, and at a nucleus' edge."""
+    models, encoded, key = parts
+    gpu = SimpleNamespace(type="cuda")
+    monkeypatch.setattr("steps.cache.verify.best_device", lambda: gpu)
+    values = np.array(cache.array("log_probs.bin"))
+    rounded = torch.from_numpy(values).bfloat16().float().numpy()
+    rounded[np.flatnonzero(np.isfinite(rounded))[5]] = -np.inf
+    replace_array(cache, rounded)
+    assert 0 < verify_cache(Cache(cache.folder), models, encoded, key, 3)["log_probs.bin"] < 0.01
+    for wrong in (np.roll(values, 1), np.where(np.isnan(values), values, 0)):
+        replace_array(cache, wrong)
+        with pytest.raises(UserError, match="cached and recomputed values differ"):
+            verify_cache(Cache(cache.folder), models, encoded, key, 3)
 
 
 def test_a_truncated_file_is_named(cache: Cache) -> None:

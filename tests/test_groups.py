@@ -19,7 +19,7 @@ from steps.config.schema import ToyData
 from steps.errors import UserError
 from steps.groups.__main__ import main
 from steps.groups.files import read_file
-from steps.groups.leaks import compare_sets, leak_report, refuse_leaks
+from steps.groups.leaks import compare_sets, leak_report, match_prompts, refuse_leaks
 from steps.groups.order import mixed_labels_note
 from steps.groups.schema import GROUPS, PromptGroup, Response, read_groups
 from steps.groups.splits import Problem, assign_splits
@@ -114,6 +114,18 @@ def test_leak_report_of_clean_sets() -> None:
     assert first["highest_similarity"]["groups"] == ["t", "e"]
     assert 0 < first["highest_similarity"]["similarity"] < 0.8
     json.dumps(report)
+
+
+def test_pairs_beyond_those_that_are_shown_are_counted(monkeypatch) -> None:
+    """Texts from a template are alike, each with each; one pair is equal and not near as well."""
+    monkeypatch.setattr("steps.groups.leaks.MAX_CHARACTER_PAIRS", 0)
+    ours = [group(f"t{k}", f"What is {k} + 1?") for k in range(40)]
+    matches = match_prompts(ours, [group(f"e{k}", f"What is {k} + 1?") for k in range(39, 44)])
+    assert matches.search == "equal but for numbers"
+    assert (matches.equal.count, matches.equal.shown) == (1, [("t39", "e39")])
+    assert matches.near.count == 40 * 5 - 1
+    assert matches.near.shown == [(f"t{k}", f"e{j}") for k in range(4) for j in range(39, 44)]
+    assert matches.near.groups == {each.group_id for each in ours}
 
 
 @pytest.mark.parametrize("sets", [("train", "test"), ("test", "other")])

@@ -116,8 +116,8 @@ def test_a_plan_of_other_settings_is_not_used(experiment, tmp_path: Path, capsys
     ("nodes", "processes", "launch"),
     [
         (1, 1, "python -m"),
-        (1, 4, r"python -m torch.distributed.run .*--nproc-per-node=4 --standalone -m"),
-        (2, 4, r"srun --nodes=2 --ntasks=2 .*--nproc-per-node=4 --nnodes=2 .* -m"),
+        (1, 4, r"python -m torch.distributed.run .*--standalone --nproc-per-node=4 -m"),
+        (2, 4, r".* srun --nodes=2 --ntasks=8 --ntasks-per-node=4 --cpus-per-task=3 .*python -m.*"),
     ],
 )
 def test_trainings_get_their_processes_and_others_one(
@@ -154,6 +154,8 @@ def test_a_mistake_in_the_file_is_one_sentence() -> None:
         read_cluster({"rules": {"sample": {"memory": 1}}})
     with pytest.raises(UserError, match=r"cluster\.rules: unknown rule 'smple'; did you mean 'sa"):
         read_cluster({"rules": {"smple": {"memory_mb": 1}}})
+    with pytest.raises(UserError, match=r"gpu_model.*'nvidia_a100-sxm4'.*`gpu_partition`"):
+        read_cluster({"gpu_model": "nvidia_a100-sxm4"})
     with pytest.raises(UserError, match=r"cluster: `fsdp` shards a model over several processes"):
         read_cluster({"fsdp": True})
 

@@ -82,7 +82,7 @@ def test_a_training_goes_on_after_a_request(backbone, experiment, groups, tmp_pa
             if late:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        run_to_the_end(trainer, work, {"method": "icrm"}, write)
+        run_to_the_end(trainer, work, lambda: {"method": "icrm"}, write)
         return output
 
     whole = train("whole")

@@ -24,6 +24,7 @@ from steps.groups.schema import read_groups
 from steps.lock import only_writer
 from steps.provenance import RunCard
 from steps.stop import stop_requests
+from steps.unfinished import work_folder
 
 
 def main() -> None:
@@ -103,7 +104,7 @@ def _build(
 
     A cache that fails is deleted wherever it lies: nobody shall take it for whole.
     """
-    work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
+    work = work_folder(arguments.work, arguments.output)
     output, shared = arguments.output, None
     if arguments.shared is not None:
         shared = shared_folder(arguments.shared, groups, key, settings.tokens_per_batch)

@@ -6,6 +6,8 @@ an undisturbed one. Plan and journal lie beside what becomes the cache, whose fo
 its place when it is finished: until then nothing is taken away.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import pairwise
@@ -22,20 +24,19 @@ from steps.cache.key import CacheKey, text_key
 from steps.cache.store import ARRAYS, INDEX
 from steps.files import (
     link_folder,
-    read_json,
     refuse_foreign_files,
     remove,
     replace_folder,
     sha256,
     write_json,
 )
-from steps.groups.schema import ROWS_AT_ONCE, PromptGroup
+from steps.groups.schema import ROWS_AT_ONCE
 from steps.lock import only_writer
 from steps.packing import GroupSpan
 from steps.progress import Progress
 from steps.stop import leave, stop_requests
+from steps.unfinished import open_work
 
-PLAN = "plan.json"
 OWN_FILES = {*ARRAYS, "index.parquet", "meta.json"}
 
 
@@ -56,18 +57,16 @@ def plan_batches(groups: EncodedGroups, tokens_per_batch: int) -> list[slice]:
 def content_plan(
     groups: Iterable[EncodedGroup], key: CacheKey, tokens_per_batch: int
 ) -> dict[str, object]:
-    """Return everything that the bytes of a cache depend on."""
-    texts = [encoded.group for encoded in groups]
-
-    def text_keys(group: PromptGroup) -> list[str]:
-        return [text_key(key.chat_format, group.prompt, r.text) for r in group.responses]
-
+    """Return everything that the bytes of a cache depend on, of the texts a hash."""
+    texts = hashlib.sha256()
+    for group in (encoded.group for encoded in groups):
+        keys = [text_key(key.chat_format, group.prompt, r.text) for r in group.responses]
+        texts.update(json.dumps([group.group_id, keys]).encode())
     return {
         "key": asdict(key),
         "digest": key.digest(),
         "tokens_per_batch": tokens_per_batch,
-        "groups": [group.group_id for group in texts],
-        "texts": [text_keys(group) for group in texts],
+        "texts": texts.hexdigest(),
     }
 
 
@@ -97,7 +96,8 @@ def build_cache(
         refuse_foreign_files(output, OWN_FILES)
     output.parent.mkdir(parents=True, exist_ok=True)
     with only_writer(work):
-        journal = _resume(work, plan)
+        open_work(plan, work, {JOURNAL, CACHE})
+        journal = Journal(work)
         done = journal.batches
         sizes = [int(groups.starts[batch.stop] - groups.starts[batch.start]) for batch in batches]
         progress = Progress(f"cache {output.name}", sum(sizes), "tokens", done=sum(sizes[:done]))
@@ -113,17 +113,6 @@ def build_cache(
         replace_folder(journal.cache, output)
         remove(work)
     return done
-
-
-def _resume(work: Path, plan: dict) -> Journal:
-    """Open the journal of ``work``; what was made by another plan is deleted before."""
-    if not (work / PLAN).is_file() or read_json(work / PLAN) != plan:
-        if work.is_dir():
-            refuse_foreign_files(work, {PLAN, JOURNAL, CACHE})
-        remove(work)
-        work.mkdir(parents=True)
-        write_json(work / PLAN, plan)
-    return Journal(work)
 
 
 def _finish(models: Models, groups: EncodedGroups, key: CacheKey, journal: Journal) -> None:

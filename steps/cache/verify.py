@@ -6,9 +6,13 @@ from steps.cache.compute import Models, compute_batch
 from steps.cache.encode import EncodedGroups
 from steps.cache.key import CacheKey
 from steps.cache.store import Cache
+from steps.device import best_device
 from steps.errors import UserError
 
-TOLERANCE = 1e-5  # relative to values of order one, fp32
+TOLERANCE = 1e-5  # on CPUs, relative to values of order one
+# A GPU adds up in another order in a batch than for a group alone, in bfloat16 with three digits.
+# Not measured; a value that is stored in another's place is off by about 1.
+GPU_TOLERANCE = 0.1
 
 
 def verify_cache(
@@ -17,12 +21,14 @@ def verify_cache(
     """Recompute ``sample`` groups, spread evenly, one by one.
 
     Returns:
-        Per file the largest deviation |cached - live| / max(1, |live|).
+        Per file the largest deviation of a group: on CPUs `_largest`, on GPUs `_typical`.
 
     Raises:
-        UserError: the cache was made with another key, a deviation exceeds 1e-5, or a file was
-            damaged.
+        UserError: the cache was made with another key, a deviation exceeds the tolerance, or a file
+            was damaged.
     """
+    on_cpu = best_device().type == "cpu"
+    deviation_of, tolerance = (_largest, TOLERANCE) if on_cpu else (_typical, GPU_TOLERANCE)
     cache.check_key(key)
     cache.check_hashes()
     worst: dict[str, float] = {}
@@ -38,9 +44,11 @@ def verify_cache(
                 "delete the folder and run the cache step again"
             )
         for name in set(live) - {"tokens.bin"}:
-            worst[name] = max(worst.get(name, 0.0), _deviation(cache.array(name)[rows], live[name]))
+            worst[name] = max(
+                worst.get(name, 0.0), deviation_of(cache.array(name)[rows], live[name])
+            )
     for name, deviation in worst.items():
-        if deviation > TOLERANCE:
+        if deviation > tolerance:
             raise UserError(
                 f"{cache.folder / name}: cached and recomputed values differ by {deviation:.1e}; "
                 "delete the folder and run the cache step again"
@@ -48,7 +56,7 @@ def verify_cache(
     return worst
 
 
-def _deviation(cached: np.ndarray, live: np.ndarray) -> float:
+def _largest(cached: np.ndarray, live: np.ndarray) -> float:
     """Return the largest |cached - live| / max(1, |live|); infinite where only one is finite.
 
     NaN marks prompt tokens, and a token outside the nucleus has -inf: both must agree exactly.
@@ -58,3 +66,18 @@ def _deviation(cached: np.ndarray, live: np.ndarray) -> float:
         return float("inf")
     difference = np.abs(cached[finite] - live[finite]) / np.maximum(1, np.abs(live[finite]))
     return float(difference.max(initial=0.0)) if np.isfinite(difference).all() else float("inf")
+
+
+def _typical(cached: np.ndarray, live: np.ndarray) -> float:
+    """Return the root mean square of cached - live over that of live; infinite for other places.
+
+    Rounding moves a token that is at the edge of the nucleus out of it (-inf) or into it: they are
+    left out, but must be few. NaN marks prompt tokens and must agree.
+    """
+    finite = np.isfinite(cached) & np.isfinite(live)
+    other = np.isfinite(cached) != np.isfinite(live)
+    if not np.array_equal(np.isnan(cached), np.isnan(live)) or other.mean() > GPU_TOLERANCE:
+        return float("inf")
+    difference = (cached[finite] - live[finite]).astype(np.float64)
+    size = np.square(live[finite].astype(np.float64)).sum()
+    return float(np.sqrt(np.square(difference).sum() / max(size, 1e-12)))

@@ -1,9 +1,10 @@
 """What jobs may ask of a cluster: the file that ``snakemake --profile slurm`` reads."""
 
+import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from steps.config.cluster_rules import RULES
 from steps.config.messages import describe
@@ -43,6 +44,16 @@ class Cluster(Section):
     seconds_to_save: int = Field(120, ge=0)
     rules: dict[str, RuleNumbers] = Field({})
 
+    @field_validator("gpu_model")
+    @classmethod
+    def _askable(cls, model: str | None) -> str | None:
+        if model is not None and not re.fullmatch(r"[A-Za-z0-9_.]+", model):
+            raise ValueError(
+                f"Snakemake cannot ask for the GPU type '{model}', only for one of letters, "
+                "digits, '_' and '.'; set it to null and choose the type by `gpu_partition`"
+            )
+        return model
+
     @model_validator(mode="after")
     def _processes_to_shard_over(self) -> "Cluster":
         if self.fsdp and self.nodes * self.processes_per_node == 1:
@@ -55,27 +66,30 @@ class Cluster(Section):
     def launch(self, threads: int) -> str:
         """Return the command line that starts a training's processes, up to the module's name.
 
-        `python` alone for one process; torchrun for those of one node; and torchrun on every node
-        of the job, where the first node, on which the rule's shell runs, is the meeting point.
+        `python` alone for one process; torchrun for those of one node; on several, srun starts each
+        by itself, because a signal that the cluster sends reaches only what srun has started.
+        Their meeting point is the first node, on which the rule's shell runs too.
 
         Args:
             threads: of each process.
         """
-        # A cluster's SIGTERM reaches the training itself, which saves in its own time; torchrun
-        # would kill it after 30 seconds.
-        torchrun = (
-            "python -m torch.distributed.run --signals-to-handle=SIGINT"
-            f" --nproc-per-node={self.processes_per_node}"
-        )
+        each = self.processes_per_node
         if self.nodes > 1:
             return (
-                f"srun --nodes={self.nodes} --ntasks={self.nodes} --kill-on-bad-exit=1"
-                f" --cpus-per-task={self.processes_per_node * threads}"
-                f" {torchrun} --nnodes={self.nodes} --rdzv-backend=c10d"
-                " --rdzv-id=$SLURM_JOB_ID"
-                " --rdzv-endpoint=$(hostname):$((20000 + SLURM_JOB_ID % 10000)) -m"
+                "MASTER_ADDR=$(hostname) MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))"
+                f" srun --nodes={self.nodes} --ntasks={self.nodes * each} --ntasks-per-node={each}"
+                f" --cpus-per-task={threads} --distribution=block --kill-on-bad-exit=1"
+                " bash -c 'export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID"
+                ' WORLD_SIZE=$SLURM_NTASKS; exec python -m "$@"\' rank'
             )
-        return f"{torchrun} --standalone -m" if self.processes_per_node > 1 else "python -m"
+        if each > 1:
+            # SIGTERM reaches the training itself, which saves in its own time; torchrun would kill
+            # it after 30 seconds.
+            return (
+                "python -m torch.distributed.run --signals-to-handle=SIGINT --standalone"
+                f" --nproc-per-node={each} -m"
+            )
+        return "python -m"
 
 
 def read_cluster(content: Any) -> Cluster:

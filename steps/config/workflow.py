@@ -23,7 +23,10 @@ from steps.errors import UserError
 from steps.files import sha256
 
 # How names of secret variables end. Only downloads need any, and they are no cluster jobs.
-_SECRET = ("TOKEN", "SECRET", "PASSWORD", "_KEY", "INDEX_URL")
+_SECRET = (
+    *("TOKEN", "SECRET", "PASSWORD", "PASSWD", "_PASS", "_PWD", "_KEY"),
+    *("CREDENTIALS", "CONNECTION_STRING", "INDEX_URL"),
+)
 
 
 def drop_secrets() -> None:

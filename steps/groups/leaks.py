@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,31 @@ MAX_CHARACTER_PAIRS = 500_000_000
 SHOWN = 20  # pairs of groups that the report lists
 NAMED = 3  # pairs of groups that an error names
 
-Pairs = list[tuple[str, str]]  # group ids
+
+@dataclass
+class Pairs:
+    """Pairs of groups of two sets, which may be as many as the product of both.
+
+    Attributes:
+        count: of the pairs.
+        shown: ids of the first `SHOWN` of them.
+        groups: ids of the groups of the first set that are in any.
+    """
+
+    count: int = 0
+    shown: list[tuple[str, str]] = field(default_factory=list)
+    groups: set[str] = field(default_factory=set)
+
+    def add(self, group_id: str, others: list[str]) -> None:
+        """Take the pairs of one group of the first set."""
+        if others:
+            self.count += len(others)
+            self.shown += [(group_id, other) for other in others[: SHOWN - len(self.shown)]]
+            self.groups.add(group_id)
+
+    def described(self) -> dict[str, Any]:
+        """Return what the report says of them."""
+        return {"count": self.count, "groups": [list(pair) for pair in self.shown]}
 
 
 @dataclass(frozen=True)
@@ -108,8 +132,8 @@ def drop_matching_prompts(
     comparisons = []
     for name, second in others.items():
         matches = match_prompts(groups, second)
-        equal |= {group_id for group_id, _ in matches.equal}
-        near |= {group_id for group_id, _ in matches.near if drop_near}
+        equal |= matches.equal.groups
+        near |= matches.near.groups if drop_near else set()
         comparisons.append({"set": name, **_described(matches)})
     return [group for group in groups if group.group_id not in equal | near], {
         "near_duplicate_threshold": NEAR_DUPLICATE,
@@ -135,31 +159,64 @@ def match_prompts(first: list[PromptGroup], second: list[PromptGroup]) -> Matche
     Prompts are equal up to case and white space; near-duplicates are more similar than
     `NEAR_DUPLICATE` once their numbers are masked.
     """
-    equal = _matches(first, second, normalise)
-    known = set(equal)
     searched = _characters(first) * _characters(second) <= MAX_CHARACTER_PAIRS
-    near, best = _near(first, second) if searched else (_matches(first, second, mask_numbers), None)
-    search = "by similarity" if searched else "equal but for numbers"
-    return Matches(equal, [pair for pair in near if pair not in known], search, best)
+    same = _SameKey(second, normalise)
+    alike = _Similar(second) if searched else _SameKey(second, mask_numbers)
+    equal, near = Pairs(), Pairs()
+    for group in first:
+        own, others = same.of(group), alike.of(group)
+        equal.add(group.group_id, own)
+        near.add(group.group_id, [other for other in others if other not in own] if own else others)
+    if isinstance(alike, _Similar):
+        return Matches(equal, near, "by similarity", alike.most_similar())
+    return Matches(equal, near, "equal but for numbers", None)
 
 
 def _described(matches: Matches) -> dict[str, Any]:
     return {
-        "equal_prompts": _shown(matches.equal),
-        "near_duplicate_prompts": _shown(matches.near),
+        "equal_prompts": matches.equal.described(),
+        "near_duplicate_prompts": matches.near.described(),
         "near_duplicate_search": matches.search,
         "highest_similarity": matches.best,
     }
 
 
-def _matches(
-    first: list[PromptGroup], second: list[PromptGroup], key: Callable[[str], str]
-) -> Pairs:
-    """Return the ids of groups whose prompts have the same ``key``."""
-    ids: dict[str, list[str]] = {}
-    for group in second:
-        ids.setdefault(key(group.prompt), []).append(group.group_id)
-    return [(g.group_id, other) for g in first for other in ids.get(key(g.prompt), ())]
+class _SameKey:
+    """Finds the groups whose prompts have the same key."""
+
+    def __init__(self, groups: list[PromptGroup], key: Callable[[str], str]):
+        self._key = key
+        self._ids: dict[str, list[str]] = {}
+        for group in groups:
+            self._ids.setdefault(key(group.prompt), []).append(group.group_id)
+
+    def of(self, group: PromptGroup) -> list[str]:
+        """Return the ids of the groups like this one."""
+        return self._ids.get(self._key(group.prompt), [])
+
+
+class _Similar:
+    """Finds near-duplicates, and the most similar pair of all; time is quadratic."""
+
+    def __init__(self, groups: list[PromptGroup]):
+        self._texts = [(group.group_id, mask_numbers(group.prompt)) for group in groups]
+        self._best: tuple[float, list[str] | None] = 0.0, None
+
+    def of(self, group: PromptGroup) -> list[str]:
+        """Return the ids of the groups like this one."""
+        text, near = mask_numbers(group.prompt), []
+        for other, other_text in self._texts:
+            # Only what beats the best so far, or counts as near, is worth the full comparison.
+            value = similarity(text, other_text, min(self._best[0], NEAR_DUPLICATE))
+            if value > NEAR_DUPLICATE:
+                near.append(other)
+            if value > self._best[0]:
+                self._best = value, [group.group_id, other]
+        return near
+
+    def most_similar(self) -> dict[str, Any]:
+        """Return the most similar pair of the groups that were looked for."""
+        return {"similarity": round(self._best[0], 4), "groups": self._best[1]}
 
 
 def _digest(text: str) -> bytes:
@@ -169,23 +226,3 @@ def _digest(text: str) -> bytes:
 
 def _characters(groups: list[PromptGroup]) -> int:
     return sum(len(mask_numbers(group.prompt)) for group in groups)
-
-
-def _near(first: list[PromptGroup], second: list[PromptGroup]) -> tuple[Pairs, dict[str, Any]]:
-    """Return the near-duplicate pairs, and the most similar pair; time is quadratic."""
-    a = [(g.group_id, mask_numbers(g.prompt)) for g in first]
-    b = [(g.group_id, mask_numbers(g.prompt)) for g in second]
-    near, best = [], {"similarity": 0.0, "groups": None}
-    for one, text in a:
-        for other, other_text in b:
-            # Only what beats the best so far, or counts as near, is worth the full comparison.
-            value = similarity(text, other_text, min(best["similarity"], NEAR_DUPLICATE))
-            if value > NEAR_DUPLICATE:
-                near.append((one, other))
-            if value > best["similarity"]:
-                best = {"similarity": value, "groups": [one, other]}
-    return near, best | {"similarity": round(best["similarity"], 4)}
-
-
-def _shown(pairs: Pairs) -> dict[str, Any]:
-    return {"count": len(pairs), "groups": [list(pair) for pair in pairs[:SHOWN]]}

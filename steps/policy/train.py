@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
@@ -22,6 +23,7 @@ from steps.provenance import RunCard
 from steps.stop import stop_requests
 from steps.train.adapters import merge_lora
 from steps.train.run import run_to_the_end
+from steps.unfinished import work_folder
 
 
 @stop_requests()
@@ -49,7 +51,7 @@ def train_policy(arguments: argparse.Namespace, experiment: Experiment) -> None:
         print(f"{arguments.pairs}: {count:,} {what} left out", file=sys.stderr)
     flat = [sequence for pair in pairs for sequence in pair]
     reference = read_reference(arguments.reference, arguments.model, flat, settings)
-    work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
+    work = work_folder(arguments.work, arguments.output)
     trainer = PolicyTrainer(
         model=load_policy(arguments.model, experiment, policy_dtype(settings)).to(best_device()),
         tokenizer=tokenizer,
@@ -60,9 +62,12 @@ def train_policy(arguments: argparse.Namespace, experiment: Experiment) -> None:
         seed=arguments.seed,
         name=f"train policy {arguments.output.name}",
     )
-    run = {"seed": arguments.seed, "pairs": sha256(arguments.pairs)} | settings.model_dump()
-    run |= {"reference": sha256(arguments.reference), "model": weights_hash(arguments.model)}
-    run["code"] = {package: package_hash(package) for package in (".", "policy", "train")}
+
+    def run() -> dict[str, Any]:
+        own = {"seed": arguments.seed, "pairs": sha256(arguments.pairs)} | settings.model_dump()
+        own |= {"reference": sha256(arguments.reference), "model": weights_hash(arguments.model)}
+        packages = (".", "policy", "train")
+        return own | {"code": {package: package_hash(package) for package in packages}}
 
     def write() -> None:
         _write(trainer, tokenizer, arguments.output, arguments.training_log)

@@ -24,11 +24,9 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from steps.config.dpo import Dpo
 from steps.errors import UserError
-from steps.files import named_errors
 from steps.policy.tokens import Sequence
 from steps.progress import Progress
 from steps.train.adapters import lora_config
-from steps.train.checkpoints import seal
 from steps.train.training_state import PlainState
 
 
@@ -184,14 +182,6 @@ class PolicyTrainer(PlainState, DPOTrainer):
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         super()._save(output_dir, state_dict)
         (Path(output_dir) / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle; nobody reads it
-
-    def _save_checkpoint(self, model, trial) -> None:
-        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        with named_errors(checkpoint):
-            super()._save_checkpoint(model, trial)
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                seal(checkpoint)
 
 
 class _ShowProgress(TrainerCallback):

@@ -66,7 +66,9 @@ def _changes() -> str | None:
 
     They are there to be edited, and change no result.
     """
-    return _git("status", "--porcelain", "--", ".", ":(exclude)workflow/profiles/slurm")
+    # Without the lock that would refresh git's index: a commit of the user's fails meanwhile.
+    command = ("--no-optional-locks", "status", "--porcelain")
+    return _git(*command, "--", ".", ":(exclude)workflow/profiles/slurm")
 
 
 def code_facts() -> dict[str, Any]:
@@ -87,7 +89,8 @@ class RunCard:
 
     Args:
         settings: what the step read of the experiment.
-        path: of the card; None: neither is it written nor are the inputs checked.
+        path: of the card; None: neither is it written nor are the inputs checked. Of several
+            processes of a training the first one does both.
         inputs: files and folders of other steps or the user. What is not there is left to what
             reads it, which knows the remedy.
         experiment: the whole of it, of which title and hash are noted.
@@ -112,8 +115,9 @@ class RunCard:
         # Now, for while a long job runs, its user may commit the next change.
         self.facts |= code_facts()
 
-        self.path, self.inputs, self._checked = path, list(inputs), Inputs()
-        if path is not None:
+        first = os.environ.get("RANK", "0") == "0"  # set by torchrun
+        self.path, self.inputs, self._checked = path if first else None, list(inputs), Inputs()
+        if self.path is not None:
             self._checked.check(each for each in self.inputs if each.exists())
 
     def write(self, outputs: list[Path], **facts: Any) -> None:

@@ -30,6 +30,7 @@ from steps.sample.run import complete_batches
 from steps.sample.settings import Use, check_ended, sampling_for
 from steps.sample.written import write_samples, written_tokens
 from steps.stop import leave, stop_requests
+from steps.unfinished import work_folder
 
 CODE = (".", "sample")
 
@@ -55,7 +56,7 @@ def main() -> None:
     context = context_length(arguments.model, experiment)
     requests = make_requests(groups, chat, sampling, context)
     batches = plan_batches(requests, sampling.max_new_tokens, sampling.tokens_per_batch)
-    work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
+    work = work_folder(arguments.work, arguments.output)
     with only_writer(work), stop_requests() as asked_to_stop:
         backend = _backend(arguments.model, experiment, sampling, chat.control_ids)
         plan = _plan(arguments.model, chat, sampling, requests, experiment.threads)

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from steps.files import read_json, refuse_foreign_files, remove, write_json
 from steps.journal import append_value, read_values, write_values
 from steps.progress import Progress
 from steps.sample.backend import Backend, Completion, Request
 from steps.stop import leave
+from steps.unfinished import open_work
 
-PLAN, JOURNAL = "plan.json", "journal.jsonl"
-OWN_FILES = {PLAN, JOURNAL}
+JOURNAL = "journal.jsonl"
 
 
 def complete_batches(
@@ -59,12 +58,7 @@ def complete_batches(
 
 def _resume(work: Path, plan: dict[str, Any]) -> list[list]:
     """Return the finished batches of ``work``; an empty folder if they are of another plan."""
-    if not (work / PLAN).is_file() or read_json(work / PLAN) != plan:
-        if work.is_dir():
-            refuse_foreign_files(work, OWN_FILES)
-        remove(work)
-        work.mkdir(parents=True)
-        write_json(work / PLAN, plan)
+    if not open_work(plan, work, {JOURNAL}):
         return []
     done = read_values(work / JOURNAL)
     write_values(work / JOURNAL, done)

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from steps.errors import UserError
-from steps.files import read_json, refuse_foreign_files, remove, write_json
+from steps.files import remove
 from steps.groups.files import RowError, iterate_file
 from steps.groups.schema import PromptGroup
 from steps.lock import only_writer
@@ -22,6 +22,7 @@ from steps.score.part_file import is_as_written, read_facts, write_part
 from steps.score.reward_model import RewardModel
 from steps.score.schema import rewards_schema
 from steps.score.stream import ScoredGroup, score_stream
+from steps.unfinished import open_work
 
 RESPONSES_PER_PART = 128  # about what a kill costs
 Row = tuple[int, PromptGroup | RowError]
@@ -63,7 +64,7 @@ def score_file(job: Job, rows: int, plan: dict[str, Any], output: Path) -> Writt
     folder = output.with_name(f".{output.name}.parts")
     schema = rewards_schema(job.settings.token_rewards, job.model.files.origin)
     with only_writer(folder):
-        _open_folder(folder, plan)
+        open_work(plan, folder, {path.name for path in folder.glob("*.parquet*")})
         _drop_unusable(job, folder)
         done = sum(read_facts(file)["rows"] for file in folder.glob("*.parquet"))
         progress = Progress(f"score {job.path.name}", rows, "rows", done)
@@ -86,16 +87,6 @@ def _cut(rows: Iterable[Row]) -> Iterator[list[Row]]:
             part, size = [], 0
     if part:
         yield part
-
-
-def _open_folder(folder: Path, plan: dict[str, Any]) -> None:
-    """Make the folder of parts; parts of another plan go."""
-    if folder.is_dir():
-        refuse_foreign_files(folder, {"plan.json", *(p.name for p in folder.glob("*.parquet*"))})
-        if (folder / "plan.json").is_file() and read_json(folder / "plan.json") == plan:
-            return
-    remove(folder)
-    write_json(folder / "plan.json", plan)
 
 
 def _drop_unusable(job: Job, folder: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from steps.errors import UserError
-from steps.files import file_hashes, read_json, remove, write_json
+from steps.files import file_hashes, read_json, remove, to_disk, write_json
 
 MARK = "whole.json"  # written last: the SHA-256 of all files of the checkpoint
 RUN = "run.json"  # what the run of this folder is
@@ -42,9 +42,13 @@ def _flat(facts: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def seal(checkpoint: Path) -> None:
-    """Declare a checkpoint whole, and delete the others beside it."""
+    """Declare a checkpoint whole, and delete the others beside it once it is on the disk itself.
+
+    A node that is lost takes along what its system had not written yet.
+    """
     remove(checkpoint / MARK)
     write_json(checkpoint / MARK, file_hashes(checkpoint))
+    to_disk(checkpoint)
     for other in checkpoint.parent.glob("checkpoint-*"):
         if other != checkpoint:
             remove(other)

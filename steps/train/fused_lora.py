@@ -5,9 +5,10 @@ output's size, and of the input's in the backward pass. Here the adapter is adde
 instead, forward and backward; thin products alone are left for the gradients of A and B. Values
 differ from peft's by rounding.
 
-That takes a tensor of the weight's size, and is less work from in * out / (in + out) rows on (not
-measured on a GPU). Dropout is left to peft, because its adapter sees other inputs than the layer,
-and so is half precision, where the sum would round the adapter away.
+A step of two pairs took 6.2 s instead of 6.7 (SmolLM2-135M, two cores; not measured on a GPU). It
+takes a tensor of the weight's size, and is less work from in * out / (in + out) rows on. Dropout is
+left to peft, because its adapter sees other inputs than the layer, and so is half precision, where
+the sum would round the adapter away.
 """
 
 import torch

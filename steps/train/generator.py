@@ -5,6 +5,7 @@ The authors' release trains it on chosen and rejected responses alike, by their 
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -32,6 +33,7 @@ from steps.train.batches import pair_groups
 from steps.train.language_module import LanguageModule
 from steps.train.run import run_to_the_end, training_code
 from steps.train.trainer import RewardTrainer
+from steps.unfinished import work_folder
 
 
 @stop_requests()
@@ -69,7 +71,7 @@ def train_generator(arguments: argparse.Namespace, experiment: Experiment) -> No
     objective = Objective([Weighted(1.0, Likelihood(tuning.rejected_length))])
     module = _assemble(arguments.model, experiment, settings, store, objective, tuning.seed)
     chosen = pair_groups(store, pairs)[:: tuning.every]
-    work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
+    work = work_folder(arguments.work, arguments.output)
     trainer = RewardTrainer(
         module=module,
         objective=objective,
@@ -79,8 +81,11 @@ def train_generator(arguments: argparse.Namespace, experiment: Experiment) -> No
         seed=tuning.seed,
         name="train generator",
     )
-    run = {"tuning": tuning.model_dump(), "code": training_code(), "threads": experiment.threads}
-    run |= {name: sha256(path) for name, path in inputs.items()}
+
+    def run() -> dict[str, Any]:
+        own = {"tuning": tuning.model_dump(), "code": training_code()}
+        own["threads"] = experiment.threads
+        return own | {name: sha256(path) for name, path in inputs.items()}
 
     def write() -> None:
         _write(module, tokenizer, trainer.rows(), arguments)

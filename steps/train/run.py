@@ -35,6 +35,7 @@ from steps.train.save import check_frozen, save_reward_model
 from steps.train.sharded_trainer import ShardedTrainer
 from steps.train.trained import load_trained
 from steps.train.trainer import RewardTrainer
+from steps.unfinished import work_folder
 
 
 @stop_requests()
@@ -48,7 +49,7 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
     sections = ("training", *method.reads)
     used = {name: getattr(experiment, name).model_dump() for name in sections}
     cache = Cache(arguments.cache)
-    work = arguments.work or arguments.output.with_name(arguments.output.name + ".work")
+    work = work_folder(arguments.work, arguments.output)
     _check_content(cache, work)  # before the card's own check, which leaves the checkpoints
     inputs = [arguments.backbone, arguments.groups, arguments.pairs, arguments.cache]
     card = RunCard(
@@ -101,10 +102,7 @@ def train_model(arguments: argparse.Namespace, experiment: Experiment) -> None:
         outputs = [arguments.output, arguments.training_log]
         card.write(outputs, tokens=tokens, **facts)
 
-    run = _run(arguments, cache) | used
-    if arguments.fsdp:
-        run["fsdp"] = True  # it adds up in another order: its bytes are those of its kind
-    run_to_the_end(trainer, work, run, write)
+    run_to_the_end(trainer, work, partial(_run, arguments, cache, used), write)
 
 
 def _objective(name: str, experiment: Experiment) -> tuple[Method, Objective]:
@@ -134,9 +132,9 @@ def _check_content(cache: Cache, work: Path) -> None:
         raise
 
 
-def _run(arguments: argparse.Namespace, cache: Cache) -> dict[str, Any]:
-    """Return what, besides settings, the weights of a checkpoint depend on."""
-    return {
+def _run(arguments: argparse.Namespace, cache: Cache, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what the weights of a checkpoint depend on."""
+    run = {
         "method": arguments.method,
         "seed": arguments.seed,
         "cache": cache.meta["digest"],
@@ -146,6 +144,9 @@ def _run(arguments: argparse.Namespace, cache: Cache) -> dict[str, Any]:
         "code": training_code(),
         "declaration": method_hash(arguments.method),
     }
+    if arguments.fsdp:
+        run["fsdp"] = True  # it adds up in another order: its bytes are those of its kind
+    return run | settings
 
 
 def training_code() -> dict[str, str]:
@@ -154,7 +155,10 @@ def training_code() -> dict[str, str]:
 
 
 def run_to_the_end(
-    trainer: RewardTrainer, work: Path, run: dict[str, Any], write: Callable[[], None]
+    trainer: RewardTrainer,
+    work: Path,
+    run: Callable[[], dict[str, Any]],
+    write: Callable[[], None],
 ) -> None:
     """Train, going on from the last checkpoint; then let the first process ``write`` the result.
 
@@ -162,12 +166,12 @@ def run_to_the_end(
 
     Args:
         work: folder of the checkpoints, deleted when all is written.
-        run: what the run is, see `claim_folder`.
+        run: returns what the run is, see `claim_folder`; of several processes the first one asks.
     """
     first = trainer.is_world_process_zero()
     with only_writer(work) if first else contextlib.nullcontext():
         if first:
-            claim_folder(work, run)
+            claim_folder(work, run())
         trainer.accelerator.wait_for_everyone()
         # One process looks: file systems of several nodes may disagree for a while.
         found = [last_checkpoint(work) if first else None]
@@ -179,6 +183,8 @@ def run_to_the_end(
                 print(f"{trainer.name}: going on from {checkpoint.name}", flush=True)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             if not finished(trainer):
+                # No other one ends before the first has saved: that would be the end of them all.
+                trainer.accelerator.wait_for_everyone()
                 leave(trainer.name)
             if first:
                 write()

@@ -19,13 +19,12 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from steps.config.schema import Training
 from steps.errors import UserError
-from steps.files import named_errors, read_json, write_json
+from steps.files import read_json, write_json
 from steps.objectives.batch import Batch
 from steps.objectives.objective import Objective
 from steps.train.arguments import training_arguments
 from steps.train.batches import MicroBatch, TrainingGroup, padding_share, share_out, step_plan
 from steps.train.callbacks import ShowProgress
-from steps.train.checkpoints import seal
 from steps.train.language_module import LanguageModule
 from steps.train.optimiser import make_optimizer, make_scheduler
 from steps.train.sharding import all_finite, whole
@@ -199,14 +198,8 @@ class RewardTrainer(PlainState, Trainer):
         module = self.accelerator.unwrap_model(self.model)
         save_trained(module, Path(output_dir), writes=self.args.should_save)
 
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        with named_errors(checkpoint):
-            super()._save_checkpoint(model, trial)
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                write_json(checkpoint / OBJECTIVE, self.objective.state())
-                seal(checkpoint)
+    def _save_own_state(self, checkpoint: Path) -> None:
+        write_json(checkpoint / OBJECTIVE, self.objective.state())
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         folder = Path(resume_from_checkpoint)

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from steps.files import read_json, write_json
+from steps.files import named_errors, read_json, write_json
+from steps.train.checkpoints import seal
 from steps.train.sharding import load_moments, save_moments
 
 SCHEDULE = "schedule.json"  # of the optimiser and the learning rates: all that is no tensor
@@ -40,6 +42,18 @@ class PlainState:
             group |= stored
         self.lr_scheduler.load_state_dict(schedule["rates"])
         load_moments(self.optimizer, Path(checkpoint))
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        with named_errors(checkpoint):
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                self._save_own_state(checkpoint)
+                seal(checkpoint)
+
+    def _save_own_state(self, checkpoint: Path) -> None:
+        """Save what a trainer has besides; its checkpoint is sealed after that."""
 
     def _save_rng_state(self, output_dir: str) -> None:
         folder = Path(output_dir)

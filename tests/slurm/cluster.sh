@@ -2,7 +2,9 @@
 # A real SLURM cluster on this machine, for tests: one controller, two virtual nodes with fake GPUs.
 #   tests/slurm/cluster.sh up     install the Debian packages if need be, start, wait until it answers
 #   tests/slurm/cluster.sh down   stop it and delete its folder
-# Needs root and Debian (or what has its packages); no systemd, no cgroups, nothing but loopback.
+# Needs root and Debian (or what has its packages); no systemd, nothing but loopback. Where there are
+# version 1 cgroups processes are tracked by them, as on most clusters: of a job that shall end only the
+# process that SLURM itself started is signalled. Elsewhere all of its processes are.
 # ACCOUNTING=1 adds slurmdbd with a database. SLURM_LAB_ROOT is the folder (default /tmp/slurm-lab),
 # which must be new or empty: `down` deletes it.
 # /etc/slurm/*.conf become links into it, because Snakemake's executor deletes SLURM_CONF in jobs.
@@ -12,6 +14,7 @@ ROOT=${SLURM_LAB_ROOT:-/tmp/slurm-lab}
 ACCOUNTING=${ACCOUNTING:-0}
 PORT=16817 # of the controller; the others follow it
 HOST=$(hostname -s)
+FREEZER=/sys/fs/cgroup/freezer
 DAEMONS=(slurmd-n1 slurmd-n2 slurmctld slurmdbd mariadb munged)
 
 fail() { echo "error: $*" >&2; exit 1; }
@@ -30,7 +33,7 @@ make_folder() {
 }
 
 refuse_other_slurm() {
-  for name in slurm gres slurmdbd; do
+  for name in slurm gres cgroup slurmdbd; do
     local place=/etc/slurm/$name.conf
     [ ! -e $place ] || [ "$(readlink $place)" = "$ROOT/$name.conf" ] ||
       fail "$place is not the lab's: this machine has a SLURM of its own"
@@ -55,6 +58,8 @@ install_packages() {
     "${wanted[@]}"; } >"$ROOT/apt.log" 2>&1 || fail "cannot install ${wanted[*]}; see $ROOT/apt.log"
 }
 
+tracking() { if [ -f $FREEZER/tasks -a -w $FREEZER ]; then echo cgroup; else echo linuxproc; fi; }
+
 write_configuration() {
   # JobAcctGather polls memory and kills what exceeds it; MinJobAge keeps finished jobs in squeue.
   cat <<CONF
@@ -72,7 +77,7 @@ SlurmdPidFile=$ROOT/slurmd-%n.pid
 SlurmdSpoolDir=$ROOT/spool-%n
 SlurmdLogFile=$ROOT/slurmd-%n.log
 SlurmdParameters=config_overrides
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/$(tracking)
 TaskPlugin=task/none
 MpiDefault=none
 SwitchType=switch/none
@@ -115,7 +120,8 @@ configure() {
   # A GRES called gpu must have device files.
   for i in 0 1; do [ -e "$ROOT/dev/gpu$i" ] || mknod -m 666 "$ROOT/dev/gpu$i" c 1 3 || : >"$ROOT/dev/gpu$i"; done
   echo "NodeName=n[1-2] Name=gpu File=$ROOT/dev/gpu[0-1]" >"$ROOT/gres.conf"
-  for name in slurm gres; do ln -sfn "$ROOT/$name.conf" /etc/slurm/$name.conf; done
+  echo CgroupPlugin=cgroup/v1 >"$ROOT/cgroup.conf" # read only where processes are tracked by them
+  for name in slurm gres cgroup; do ln -sfn "$ROOT/$name.conf" /etc/slurm/$name.conf; done
 }
 
 start_accounting() {
@@ -186,7 +192,7 @@ down() {
     alive "$name" && kill "$(cat "$ROOT/$name.pid")"
     for _ in $(seq 40); do alive "$name" || break; sleep 0.5; done
   done
-  for name in slurm gres slurmdbd; do
+  for name in slurm gres cgroup slurmdbd; do
     [ "$(readlink /etc/slurm/$name.conf)" != "$ROOT/$name.conf" ] || rm /etc/slurm/$name.conf
   done
   rm -rf "$ROOT"

@@ -1,8 +1,10 @@
 # The experiment, and names that every stage uses.
+import shlex
 from functools import partial
 
 from steps.code import method_hash
 from steps.config.backbones import model_folder
+from steps.config.job_signals import pass_on_signals
 from steps.config.resources import read_plan, rule_resources
 from steps.config.workflow import (
     check_loadable,
@@ -22,6 +24,7 @@ from steps.objectives.registry import sections_read
 
 if workflow.remote_exec:
     drop_secrets()
+    pass_on_signals()
 
 # What is asked for, and the experiment of its data and reward models: the same, unless it extends
 # another one, whose results are then gone on from.
@@ -43,11 +46,12 @@ ask = partial(
     planned=read_plan(RESULTS, EXPERIMENT),
 )
 
-# A cluster signals every process of a job that shall end. The shell and `tee` leave it to the step,
+# Some clusters signal every process of a job that shall end. The shell and `tee` leave it to the step,
 # which saves first; a step that does not listen ends on its own or by the kill that follows.
 # `python` in a rule is the interpreter that runs Snakemake.
 shell.prefix(
-    f"trap '' TERM USR1; set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; "
+    "trap '' TERM USR1; set -euo pipefail; "
+    f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
 )
 
 
