@@ -9,7 +9,7 @@ def best_device() -> torch.device:
     """Return this process's GPU where there is one, else the CPU."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # set by torchrun
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # its own
 
 
 def use_threads(threads: int) -> None:

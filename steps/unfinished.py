@@ -18,14 +18,14 @@ def open_work(plan: dict[str, Any], work: Path, ours: set[str]) -> bool:
 
     Args:
         plan: ready for JSON.
-        ours: names of the files that may be deleted there.
+        ours: names of the files that may be deleted there, now or when the work is finished.
     Returns:
         Whether there is some of this plan.
     """
-    if (work / PLAN).is_file() and read_json(work / PLAN) == plan:
-        return True
     if work.is_dir():
         refuse_foreign_files(work, {PLAN, *ours})
+        if (work / PLAN).is_file() and read_json(work / PLAN) == plan:
+            return True
     remove(work)
     write_json(work / PLAN, plan)
     return False

@@ -250,7 +250,10 @@ def test_on_a_gpu_rounding_passes_and_other_values_do_not(cache: Cache, parts, m
     rounded[np.flatnonzero(np.isfinite(rounded))[5]] = -np.inf
     replace_array(cache, rounded)
     assert 0 < verify_cache(Cache(cache.folder), models, encoded, key, 3)["log_probs.bin"] < 0.01
-    for wrong in (np.roll(values, 1), np.where(np.isnan(values), values, 0)):
+    shuffled = values.copy()
+    known = np.flatnonzero(~np.isnan(values))
+    shuffled[known] = 2 * values[known]
+    for wrong in (np.roll(values, 1), shuffled, np.where(np.isnan(values), values, -np.inf)):
         replace_array(cache, wrong)
         with pytest.raises(UserError, match="cached and recomputed values differ"):
             verify_cache(Cache(cache.folder), models, encoded, key, 3)

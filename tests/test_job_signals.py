@@ -1,10 +1,12 @@
 """The Snakemake inside a job hands a request to stop on to its step, and to that alone."""
 
+import inspect
 import signal
 import subprocess
 import sys
 
 import pytest
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 # As in a rule: a shell and `tee`, which do not listen, and a step of Python, which saves and ends.
 STEP = """
@@ -37,6 +39,8 @@ sys.exit(subprocess.run(["bash", "-c", line]).returncode)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_request_to_snakemake_alone_reaches_the_step(number: int) -> None:
+    handler = "signal.signal(signal.SIGTERM, self.exit_gracefully)"
+    assert handler in inspect.getsource(JobScheduler.__init__)  # so the class below does it, too
     command = [sys.executable, "-c", JOB, STEP]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as job:
         assert job.stdout.readline() == "started\n"

@@ -161,6 +161,13 @@ def test_a_system_need_not_tell_the_peak_of_memory(tmp_path: Path, monkeypatch, 
     assert json.loads((tmp_path / "card.json").read_text())["peak_memory_mb"] is None
 
 
+def test_of_several_processes_the_first_writes_the_card(tmp_path: Path, monkeypatch) -> None:
+    for rank in ("1", "0"):
+        monkeypatch.setenv("RANK", rank)
+        RunCard("step", {}, path=tmp_path / f"{rank}.json").write([])
+    assert [path.name for path in tmp_path.glob("*.json")] == ["0.json"]
+
+
 def test_a_card_names_the_commit_that_the_run_began_with(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("steps.provenance.card._git", lambda *_: "of the start")
     card = RunCard("step", {}, path=tmp_path / "card.json")

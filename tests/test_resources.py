@@ -1,6 +1,9 @@
 """What the rules ask of a cluster."""
 
+import os
 import re
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -139,6 +142,26 @@ def test_trainings_get_their_processes_and_others_one(
     assert (found.get("gpu_model"), found.get("gres")) == (
         ("a100", None) if nodes == 1 else (None, f"gpu:a100:{processes}")
     )
+
+
+def test_on_several_nodes_srun_starts_every_process(tmp_path: Path, experiment) -> None:
+    """Run with a program in its place that starts the second process of the second node."""
+    stub = """#!/bin/bash
+    while [[ $1 == -* ]]; do shift; done
+    SLURM_PROCID=3 SLURM_LOCALID=1 SLURM_NTASKS=4 exec "$@"
+    """
+    python = "#!/bin/bash\necho $RANK $LOCAL_RANK $WORLD_SIZE $MASTER_PORT $(hostname -s) $@"
+    for name, content in (("srun", stub), ("python", python)):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o755)
+    cluster = LAB.model_copy(update={"nodes": 2, "processes_per_node": 2})
+    line = asked("train", experiment, cluster)["launch"] + " steps.train model --seed 0"
+    where = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "70012"}
+    ran = subprocess.run(["bash", "-c", line], env=where, capture_output=True, text=True)
+    assert ran.stdout.split() == [
+        *("3", "1", "4", "20012", socket.gethostname().split(".")[0]),
+        *("-m", "steps.train", "model", "--seed", "0"),
+    ], ran.stderr
 
 
 def test_the_shipped_file_says_the_defaults() -> None:

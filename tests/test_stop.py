@@ -90,7 +90,7 @@ def test_a_training_goes_on_after_a_request(backbone, experiment, groups, tmp_pa
         train("stopped", Ask())
     assert end.value.code == STOPPED
     assert load_file(tmp_path / "stopped/checkpoint-5/trained.safetensors")
-    # While the result is written: Snakemake will discard it, so the last checkpoint stays.
+    # While the result is written: the cluster may discard it, so the last checkpoint stays.
     with pytest.raises(SystemExit) as end:
         train("stopped", late=True)
     assert end.value.code == STOPPED

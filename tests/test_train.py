@@ -20,7 +20,7 @@ from steps.errors import UserError
 from steps.groups.schema import PromptGroup
 from steps.train.assemble import assemble
 from steps.train.batches import pair_groups, share_out, step_plan
-from steps.train.checkpoints import claim_folder, last_checkpoint
+from steps.train.checkpoints import MARK, claim_folder, last_checkpoint, seal
 from steps.train.optimiser import make_optimizer
 from tests.damage import cut, flip
 from tests.training import TRAINED, UPPER, make_cache, make_pairs, make_trainer, with_settings
@@ -237,6 +237,23 @@ def test_ten_steps_equal_five_a_kill_and_five(method, train, tmp_path, monkeypat
     assert {"moments-0.safetensors", "moments-1.safetensors"} < files
     monkeypatch.setattr(torch, "load", None)  # which reads pickles
     assert_same(train(method, settings, "cut"), whole)
+
+
+def test_a_checkpoint_is_on_the_disk_before_the_last_one_goes(tmp_path, monkeypatch) -> None:
+    for step in (1, 2):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}/trained.safetensors").write_bytes(bytes(8))
+    synchronised = []
+
+    def fsync(descriptor: int) -> None:
+        assert (tmp_path / "checkpoint-1").is_dir()
+        synchronised.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    seal(tmp_path / "checkpoint-2")
+    assert sorted(synchronised) == ["trained.safetensors", MARK]
+    assert last_checkpoint(tmp_path).name == "checkpoint-2"
+    assert not (tmp_path / "checkpoint-1").exists()
 
 
 @pytest.mark.parametrize("damage", [cut, flip])

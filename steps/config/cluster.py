@@ -78,7 +78,7 @@ class Cluster(Section):
             return (
                 "MASTER_ADDR=$(hostname) MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))"
                 f" srun --nodes={self.nodes} --ntasks={self.nodes * each} --ntasks-per-node={each}"
-                f" --cpus-per-task={threads} --distribution=block --kill-on-bad-exit=1"
+                f" --cpus-per-task={threads} --distribution=block --kill-on-bad-exit=1 --wait=0"
                 " bash -c 'export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID"
                 ' WORLD_SIZE=$SLURM_NTASKS; exec python -m "$@"\' rank'
             )

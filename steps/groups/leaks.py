@@ -166,7 +166,10 @@ def match_prompts(first: list[PromptGroup], second: list[PromptGroup]) -> Matche
     for group in first:
         own, others = same.of(group), alike.of(group)
         equal.add(group.group_id, own)
-        near.add(group.group_id, [other for other in others if other not in own] if own else others)
+        if own:
+            known = set(own)
+            others = [other for other in others if other not in known]
+        near.add(group.group_id, others)
     if isinstance(alike, _Similar):
         return Matches(equal, near, "by similarity", alike.most_similar())
     return Matches(equal, near, "equal but for numbers", None)

@@ -36,7 +36,7 @@ def dpo_arguments(settings: Dpo, work: Path, seed: int) -> DPOConfig:
     Raises:
         UserError: the pairs of a step cannot be shared among the processes.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun
+    processes = int(os.environ.get("WORLD_SIZE", "1"))  # set where there are several
     together = settings.pairs_per_batch * processes
     if settings.pairs_per_step % together:
         raise UserError(

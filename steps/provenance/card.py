@@ -115,7 +115,7 @@ class RunCard:
         # Now, for while a long job runs, its user may commit the next change.
         self.facts |= code_facts()
 
-        first = os.environ.get("RANK", "0") == "0"  # set by torchrun
+        first = os.environ.get("RANK", "0") == "0"  # set where there are several
         self.path, self.inputs, self._checked = path if first else None, list(inputs), Inputs()
         if self.path is not None:
             self._checked.check(each for each in self.inputs if each.exists())
@@ -141,7 +141,7 @@ class RunCard:
                 "processor": processor(),
                 "cores": os.cpu_count(),
                 "gpus": _gpus(),
-                # Of torchrun; the first one writes the card, each has as many GPUs.
+                # Of torchrun or srun; the first one writes the card, each has as many GPUs.
                 "processes": int(os.environ.get("WORLD_SIZE", 1)),
             },
             "inputs": self._checked.check(self.inputs),

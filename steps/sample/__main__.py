@@ -68,7 +68,8 @@ def main() -> None:
         counts["tokens"] = sum(len(each.ids) for each in completions)
         write_samples(arguments.output, made, written_tokens(groups, completions, made))
         card.write([arguments.output], tokens=counts["tokens"], counts=counts)
-        # Snakemake was asked too: it takes the job for failed and deletes its output.
+        # A cluster calls a job that it has stopped failed whatever it wrote, and its output is
+        # deleted: the samples must outlive it.
         if asked_to_stop():
             leave(title)
         remove(work)

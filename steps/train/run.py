@@ -188,7 +188,8 @@ def run_to_the_end(
                 leave(trainer.name)
             if first:
                 write()
-                # Snakemake was asked too: it takes the job for failed and deletes its outputs.
+                # A cluster calls a job that it has stopped failed whatever it wrote, and its
+                # output is deleted: the checkpoint must outlive it.
                 if asked_to_stop():
                     leave(trainer.name)
                 remove(work)
