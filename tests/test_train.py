@@ -85,7 +85,10 @@ def test_frozen_layers_stay_and_all_others_move(train, backbone, experiment, cac
 @pytest.mark.parametrize("settings", [LORA, FULL], ids=["lora", "full"])
 @pytest.mark.parametrize("labels", ["pairwise", "pointwise"])
 def test_every_mode_and_label_learns(settings, labels, train) -> None:
-    changed = settings.model_copy(update={"labels": labels, "epochs": 80})
+    # At 0.01 the accuracy comes and goes until the end, and rounding decides when; here it has come
+    # to stay after a fifth of the steps.
+    update = {"labels": labels, "epochs": 60, "learning_rate": 3e-3}
+    changed = settings.model_copy(update=update)
     log = pd.DataFrame(train("icrm", changed).rows())
     assert log["pair_accuracy"].tail(2).mean() == 1.0
     assert log["loss"].iloc[-1] < log["loss"].iloc[0]
