@@ -13,7 +13,6 @@ from tests.pipeline_runs import fresh_tree
 from tests.slurm.trees import LOG, TRAIN, Tree, local_run, wait_until
 
 pytestmark = pytest.mark.slurm
-STOPPED = "stopped when asked to"
 
 
 def scontrol(*words: str) -> None:
@@ -51,7 +50,7 @@ def test_several_processes_train_what_one_trains(
     assert (job["nodes"] == "n[1-2]") == (nodes == 2)
     subprocess.run(["scancel", job["id"]], check=True)
     cached.finish(controller)
-    assert STOPPED in cached.slurm_logs()
+    assert cached.saved_when_asked()
     assert len(cached.went_on_from()) == 1
     machine = read_json(cached.results / "cards/train-icrm-seed0.json")["machine"]
     assert machine["processes"] == nodes * processes
@@ -88,12 +87,12 @@ def test_a_training_that_everything_happens_to_ends_with_the_same_bytes(
     # At the limit itself SLURM sends SIGTERM too, and calls the job timed out.
     scontrol("update", f"jobid={first['id']}", f"timelimit={cached.minutes_until_a_limit(first)}")
     second = cached.wait_for_training(controller, after=first)
-    assert cached.slurm_logs().count(STOPPED) == 1
+    assert cached.saved_when_asked()
     assert states(cached)[first["id"]] == "FAILED"
 
     subprocess.run(["scancel", second["id"]], check=True)
     third = cached.wait_for_training(controller, after=second)
-    assert cached.slurm_logs().count(STOPPED) == 2
+    assert cached.saved_when_asked()
 
     node = f"nodename={third['nodes']}"
     scontrol("update", node, "state=down", "reason=test")
@@ -116,6 +115,7 @@ def test_a_preempted_training_goes_on(cached: Tree, local: Tree) -> None:
     wait_until(lambda: urgent in ids(cached), "job that needs both nodes", controller, cached)
     assert job["id"] not in ids(cached)
     cached.finish(controller)
+    assert cached.saved_when_asked()
     assert len(cached.went_on_from()) == 1
     assert cached.tables() == local.tables()
 
@@ -132,6 +132,7 @@ def test_one_command_goes_on_after_the_controller_died(cached: Tree, local: Tree
     controller.wait()
     assert job["id"] in ids(cached)  # it outlives its controller
     cached.finish(cached.start("slurm/resume"))
+    assert cached.saved_when_asked()
     assert own in ids(cached)
     subprocess.run(["scancel", own], check=True)
     ended = states(cached)

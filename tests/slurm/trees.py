@@ -20,6 +20,8 @@ NAME = "slurm"
 TRAIN = "rule_train_wildcards_icrm_0"
 LOG = f"results/{NAME}/training/icrm/seed0.csv"  # of that training
 WENT_ON = r"going on from checkpoint-(\d+)"
+# Steps between two checkpoints that nobody asked for.
+EVERY = 97
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Tree:
         """Write the experiment, with other settings of the training where given."""
         content = yaml.safe_load((ROOT / "config/tiny.yaml").read_text())
         content |= {"methods": ["icrm"], "seeds": [0]}
-        changes = {"epochs": 300, "checkpoint_steps": 50, "learning_rate": 0.003}
+        changes = {"epochs": 300, "checkpoint_steps": EVERY, "learning_rate": 0.003}
         content["training"] |= changes | training
         (self.folder / f"config/{NAME}.yaml").write_text(yaml.safe_dump(content))
 
@@ -99,6 +101,13 @@ class Tree:
         """The steps of the checkpoints from which attempts of the training went on."""
         last = self.results / "logs/train-icrm-seed0.log"
         return [int(step) for step in re.findall(WENT_ON, self.slurm_logs() + last.read_text())]
+
+    def saved_when_asked(self) -> bool:
+        """Whether the last attempt went on from a checkpoint that only a request to stop makes.
+
+        That the one before it said so may be lost: SLURM ends the process that reads its output.
+        """
+        return self.went_on_from()[-1] % EVERY != 0
 
     def jobs(self, states: str = "running") -> list[dict[str, str]]:
         """The SLURM jobs of this tree."""
