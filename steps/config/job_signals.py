@@ -10,13 +10,14 @@ import signal
 from typing import Any
 
 import psutil
-from snakemake.scheduling.job_scheduler import JobScheduler
 
 from steps.stop import SIGNALS
 
 
 def pass_on_signals() -> None:
     """Hand requests to stop on to the step, and go by how that ends."""
+    from snakemake.scheduling.job_scheduler import JobScheduler  # elsewhere in other versions
+
     # Snakemake sets its own handler of SIGTERM, this method, after it has read the rules.
     JobScheduler.exit_gracefully = staticmethod(_pass_on)
     for number in SIGNALS:
