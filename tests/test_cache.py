@@ -28,7 +28,7 @@ from steps.cache.journal import Journal
 from steps.cache.key import cache_key
 from steps.cache.shared import reuse, shared_folder
 from steps.cache.store import Cache
-from steps.cache.verify import verify_cache
+from steps.cache.verify import GPU_TOLERANCE, _typical, verify_cache
 from steps.chat import ChatFormat
 from steps.download.tiny import make_tiny
 from steps.errors import UserError
@@ -257,6 +257,17 @@ def test_on_a_gpu_rounding_passes_and_other_values_do_not(cache: Cache, parts, m
         replace_array(cache, wrong)
         with pytest.raises(UserError, match="cached and recomputed values differ"):
             verify_cache(Cache(cache.folder), models, encoded, key, 3)
+
+
+def test_on_a_gpu_hidden_states_count_token_by_token() -> None:
+    """Else those of a first token that outweighs all others would hide whatever the rest is."""
+    live = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
+    live[0] *= 1e4
+    rounded = live.bfloat16().float().numpy()
+    assert 0 < _typical(rounded, live.numpy()) < 0.01
+    moved = live.clone()
+    moved[1:] = live[1:].roll(1, 0)
+    assert _typical(moved.numpy(), live.numpy()) > GPU_TOLERANCE
 
 
 def test_a_truncated_file_is_named(cache: Cache) -> None:
